@@ -1,0 +1,45 @@
+# Every target does its own set-up: a fresh clone needs nothing but Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: install demo test test-slow check format docs bench clean
+
+install: $(INSTALLED)
+
+# torch first, by its pin: an open range would fetch the build for GPUs
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	touch $@
+
+demo: install
+	$(BIN)/unlearnable demo
+
+test: install
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: install
+	$(BIN)/python -m benchmarks.readme
+
+bench: install
+	$(BIN)/unlearnable bench quick --out benchmarks/results
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,50 @@
+"""Where a number comes from: commit, command, hardware, versions and date."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unlearnable import __version__
+from unlearnable.run import Run
+
+
+def provenance(run: Run) -> dict[str, Any]:
+    """Commit, command, hardware, versions and date: what a number needs to be believed."""
+    return {
+        "version": __version__,
+        "commit": commit(),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "hardware": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "device": str(run.at),
+            "precision": str(run.dtype),
+        },
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def commit() -> str:
+    """The commit of the checkout the package runs from, "-dirty" where it was changed; the version otherwise."""
+    root = Path(__file__).parent.parent
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return f"release {__version__}"
+    return found.stdout.strip()
+
+
+def processor() -> str:
+    """The processor's own name for itself."""
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor()
