@@ -1,0 +1,132 @@
+"""Metadata of an opened picture, collected from wherever its format keeps it, and compared after the writing."""
+
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from unlearnable.files import metadata, opening, png, tiff
+from unlearnable.files.metadata import Metadata
+
+_XMP_KEY = b"XML:com.adobe.xmp"
+_HELD_BY_WEBP = (b"iCCP", b"eXIf")
+
+
+def collect(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> tuple[Metadata, list[str]]:
+    """(cleaned metadata of a loaded image, notes on what could not be kept)."""
+    if kind == "PNG":
+        same = plan.target == "PNG" and image.mode == plan.mode and data[24] in (8, 16)
+        return _of_png(image, data, same)
+    if kind == "TIFF":
+        return _of_tiff(image, data)
+    info = image.info
+    exif, notes = metadata.clean_exif(_bytes(info.get("exif")))
+    if exif and plan.target == "TIFF" and not tiff.readable(exif):
+        exif, notes = None, ["damaged EXIF block dropped"]
+    xmp, said = metadata.clean_xmp(_bytes(info.get("xmp")))
+    icc = opening.bmp_profile(data) if kind == "BMP" else _bytes(info.get("icc_profile"))
+    meta = Metadata(icc, exif, xmp, dpi=metadata.resolution(info), texts=_comments(image))
+    notes += said
+    if kind == "JPEG":
+        meta, said = _with_jpeg_parts(meta, image)
+        notes += said
+    if kind == "JPEG2000":
+        meta = replace(meta, icc=_jpeg2000_profile(data))
+        notes += ["JPEG 2000 metadata boxes dropped"] * (b"uuid" in data[:_HEAD] or b"xml " in data[:_HEAD])
+    return meta, notes
+
+
+_HEAD = 1 << 16
+
+
+def _bytes(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) and value else None
+
+
+def _of_png(image: Image.Image, data: bytes, same_samples: bool) -> tuple[Metadata, list[str]]:
+    chunks, notes = png.clean(data, same_samples)
+    exif = next((body for kind, body, _ in chunks if kind == b"eXIf"), None)
+    xmp, _ = metadata.clean_xmp(_bytes(image.info.get("xmp")))
+    icc = _bytes(image.info.get("icc_profile"))
+    return Metadata(icc, exif, xmp, dpi=metadata.resolution(image.info), chunks=chunks), notes
+
+
+def _of_tiff(image: Image.Image, data: bytes) -> tuple[Metadata, list[str]]:
+    tags, notes = metadata.clean_tags(data)
+
+    def blob(tag: int) -> bytes | None:
+        return _bytes(tags[tag].value) if tag in tags else None
+
+    exif = metadata.exif_from_tags(tags)
+    dpi = metadata.resolution(image.info) if tiff.X_RESOLUTION in tags else None
+    return Metadata(blob(tiff.ICC), exif, blob(tiff.XMP), blob(tiff.IPTC), dpi, tags=tags), notes
+
+
+def _comments(image: Image.Image) -> tuple[tuple[str, str], ...]:
+    raw = [body for kind, body in getattr(image, "applist", ()) if kind == "COM"]
+    comments = raw or [c for c in (_bytes(image.info.get("comment")),) if c]
+    return tuple(("Comment", _text(c)) for c in comments if not metadata.shows_picture(c))
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode().replace("\0", "")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1").replace("\0", "")
+
+
+def _with_jpeg_parts(meta: Metadata, image: Image.Image) -> tuple[Metadata, list[str]]:
+    photoshop: Any = image.info.get("photoshop", {})
+    parts = [body for _, body in getattr(image, "applist", ())]
+    extended = any(body.startswith(b"http://ns.adobe.com/xmp/extension/") for body in parts)
+    iptc = _bytes(photoshop.get(0x0404))
+    if iptc and metadata.shows_picture(iptc):
+        iptc = None
+    return replace(meta, iptc=iptc), ["extended XMP dropped"] * extended
+
+
+def _jpeg2000_profile(data: bytes) -> bytes | None:
+    at = data.find(b"colr\x02", 0, _HEAD)
+    return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at], "big")] or None if at >= 4 else None
+
+
+def losses(meta: Metadata, kind: str, target: str) -> list[str]:
+    """Notes on metadata for which the written format has no place."""
+    notes = []
+    if meta.iptc and target != "TIFF":
+        notes.append(f"IPTC data dropped: {target} cannot hold it")
+    if target == "BMP" and (meta.texts or meta.xmp or meta.exif):
+        notes.append("metadata dropped: BMP cannot hold it")
+    if target == "WEBP" and kind != "WEBP":
+        others = [c for c in meta.chunks if c[0] not in _HELD_BY_WEBP and not c[1].startswith(_XMP_KEY)]
+        if others or meta.texts or meta.dpi:
+            notes.append("text, resolution or gamma dropped: WebP cannot hold them")
+    return notes
+
+
+def wrong(meta: Metadata, image: Image.Image, data: bytes, kind: str) -> str | None:
+    """Which metadata of a file read back is not what was meant; None where all is."""
+    icc, exif, xmp = (_bytes(image.info.get(key)) for key in ("icc_profile", "exif", "xmp"))
+    dpi = metadata.resolution(image.info)
+    same = {
+        "TIFF": lambda: {"TIFF tags": metadata.carried_tags(data) == metadata.tiff_tags_for(meta)},
+        "PNG": lambda: {
+            "PNG chunks": png.carried(data) == png.chunks_for(meta),
+            "ICC profile": icc == meta.icc,
+            "resolution": _close(dpi, meta.dpi),
+        },
+        "WEBP": lambda: {
+            "ICC profile": icc == meta.icc,
+            "EXIF block": (exif and exif.removeprefix(b"Exif\0\0")) == meta.exif,
+            "XMP packet": xmp == meta.xmp,
+        },
+        "BMP": lambda: {"resolution": _close(dpi, meta.dpi)},
+    }[kind]()
+    differing = [key for key, good in same.items() if not good]
+    return f"its {differing[0]} read back differs" if differing else None
+
+
+def _close(got: tuple[float, float] | None, want: tuple[float, float] | None) -> bool:
+    if got is None or want is None:
+        return got is want
+    return all(abs(g - w) <= 0.03 for g, w in zip(got, want, strict=True))

@@ -1,0 +1,131 @@
+"""PNG chunks: read with their checksums, cleaned of pictures, and written again byte for byte."""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+
+from unlearnable.files.metadata import PNG_MAGIC, Chunk, Metadata, clean_exif, clean_xmp, shows_picture
+from unlearnable.files.refused import Refused
+
+_MAX_TEXT = 64 << 20
+_RAW_PROFILE = re.compile(rb"\s*(\w+)\s+\d+\s+([0-9a-fA-F\s]*)$")
+KEPT_CHUNKS = frozenset(
+    (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tEXt", b"zTXt", b"iTXt",
+     b"eXIf", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER")
+)  # fmt: skip
+_SAMPLE_CHUNKS = frozenset((b"sBIT", b"bKGD"))
+_PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"))
+
+
+def chunks(file: bytes) -> Iterator[Chunk]:
+    """The chunks of a PNG file, pixels included; raises `Refused` where it is cut short or a checksum is wrong."""
+    at, after = len(PNG_MAGIC), False
+    view = memoryview(file)
+    while True:
+        if at + 12 > len(file):
+            raise Refused("truncated PNG: it ends before its IEND chunk")
+        size, kind = int.from_bytes(file[at : at + 4], "big"), file[at + 4 : at + 8]
+        body = view[at + 8 : at + 8 + size]
+        if at + 12 + size > len(file):
+            raise Refused(f"truncated PNG: its {kind!r} chunk is cut short")
+        checksum = int.from_bytes(view[at + 8 + size : at + 12 + size], "big")
+        if zlib.crc32(view[at + 4 : at + 8 + size]) != checksum:
+            raise Refused(f"damaged PNG: wrong checksum of its {kind!r} chunk")
+        after |= kind == b"IDAT"
+        yield kind, b"" if kind == b"IDAT" else bytes(body), after
+        if kind == b"IEND":
+            return
+        at += 12 + size
+
+
+def clean(file: bytes, same_samples: bool) -> tuple[tuple[Chunk, ...], list[str]]:
+    """(ancillary chunks that may be written again byte for byte, notes).
+
+    same_samples: the written PNG has the colour type and depth of this one, so that sBIT and bKGD stay valid."""
+    kept: list[Chunk] = []
+    notes: list[str] = []
+    for kind, body, after in chunks(file):
+        if kind in KEPT_CHUNKS:
+            chunk, said = _clean_chunk(kind, body, after)
+            kept += [chunk] if chunk else []
+            notes += said
+        elif kind in _SAMPLE_CHUNKS and same_samples:
+            kept.append((kind, body, after))
+        elif kind not in _PIXEL_CHUNKS:
+            notes.append(f"PNG chunk {kind.decode('latin-1')!r} dropped")
+    exifs = [chunk for chunk in kept if chunk[0] == b"eXIf"]
+    return tuple(c for c in kept if c[0] != b"eXIf" or c is exifs[0]), list(dict.fromkeys(notes))
+
+
+def carried(file: bytes) -> tuple[Chunk, ...]:
+    """All chunks of a PNG file but those of the pixels."""
+    return tuple(chunk for chunk in chunks(file) if chunk[0] not in _PIXEL_CHUNKS)
+
+
+def _clean_chunk(kind: bytes, body: bytes, after: bool) -> tuple[Chunk | None, list[str]]:
+    if kind == b"eXIf":
+        exif, notes = clean_exif(body)
+        return (kind, exif, after) if exif else None, notes
+    if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+        return (kind, body, after), []
+    key, text = _text_of(kind, body)
+    if key == b"XML:com.adobe.xmp":
+        xmp, notes = clean_xmp(text)
+        if xmp is None:
+            return None, notes
+        return (kind, body if xmp == text else _xmp_chunk(xmp), after), notes
+    if key.startswith(b"Raw profile type") and (profile := _RAW_PROFILE.match(text)):
+        blob = bytes.fromhex(profile[2].decode())
+        if blob.startswith(b"Exif\0\0"):
+            exif, notes = clean_exif(blob)
+            return (b"eXIf", exif, after) if exif else None, [*notes, "EXIF moved from a text chunk to eXIf"]
+    if shows_picture(text):
+        return None, [f"text {key.decode('latin-1')!r} dropped: it holds a picture"]
+    return (kind, body, after), []
+
+
+def _text_of(kind: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """(keyword, text) of a text chunk; what cannot be unpacked is given as it is."""
+    key, _, rest = body.partition(b"\0")
+    if kind == b"tEXt":
+        return key, rest
+    packed = kind == b"zTXt" or rest[:1] == b"\1"
+    text = rest[1:] if kind == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
+    try:
+        return key, zlib.decompressobj().decompress(text, _MAX_TEXT) if packed else text
+    except zlib.error:
+        return key, text
+
+
+def _xmp_chunk(xmp: bytes) -> bytes:
+    return b"XML:com.adobe.xmp" + bytes(5) + xmp
+
+
+def chunks_for(meta: Metadata) -> tuple[Chunk, ...]:
+    """The chunks that carry the metadata in a PNG: its own byte for byte, or made from another format's."""
+    if meta.chunks:
+        return meta.chunks
+    made: list[Chunk] = []
+    if meta.icc:
+        made.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(meta.icc), False))
+    if meta.dpi:
+        x, y = (round(v / 0.0254) for v in meta.dpi)
+        made.append((b"pHYs", struct.pack(">IIB", x, y, 1), False))
+    if meta.exif:
+        made.append((b"eXIf", meta.exif, False))
+    if meta.xmp:
+        made.append((b"iTXt", _xmp_chunk(meta.xmp), False))
+    made += [(b"iTXt", key.encode() + bytes(5) + text.encode(), False) for key, text in meta.texts]
+    return tuple(made)
+
+
+def with_chunks(png: bytes, chunks: tuple[Chunk, ...]) -> bytes:
+    """A PNG as Pillow writes it (header 33 bytes, pixels, end 12 bytes) with more chunks round its pixels."""
+    before = [_framed(kind, body) for kind, body, after in chunks if not after]
+    behind = [_framed(kind, body) for kind, body, after in chunks if after]
+    return b"".join((png[:33], *before, memoryview(png)[33:-12], *behind, png[-12:]))
+
+
+def _framed(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
