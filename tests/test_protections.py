@@ -1,0 +1,164 @@
+"""The contract of every row of PROTECTIONS: a new method is tested by its line in the table."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from unlearnable import perturbation
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import apply
+from unlearnable.pixels import Budget, level_cap, levels_changed, to_float
+from unlearnable.protections import PROTECTIONS, Protection, describe, paper, protection
+from unlearnable.run import Cancelled, Progress, Run
+
+# what makes a method small enough to be tested in a second; the methods themselves know nothing of tests
+SMALL: dict[str, dict[str, Any]] = {"em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40}}
+NAMES = [
+    f"{name}{':' + preset if preset else ''}" for name, cls in PROTECTIONS.items() for preset in ("", *cls.presets)
+]
+
+
+def small_method(name: str) -> Protection:
+    return protection(name, **SMALL.get(name.partition(":")[0], {}))
+
+
+@pytest.fixture(params=NAMES)
+def method(request: pytest.FixtureRequest) -> Protection:
+    return small_method(request.param)
+
+
+def protect(method: Protection, data: ImageSet, run: Run, batch: int = 512) -> torch.Tensor:
+    return apply(method.fit(data, run), data, method.budget, run, batch).images
+
+
+def test_gives_8_bit_images_of_the_same_shape_within_budget(method: Protection, small: ImageSet, run: Run) -> None:
+    images = protect(method, small, run)
+    assert images.dtype == torch.uint8
+    assert images.shape == small.images.shape
+    assert 0 < levels_changed(small.images, images) <= level_cap(method.budget)
+    assert (images != small.images).flatten(1).any(1).all(), "an image was left as it was"
+
+
+def test_an_eps_given_as_linf_holds_for_every_method(method: Protection, small: ImageSet, run: Run) -> None:
+    tight = replace(method, budget=Budget("linf", 3 / 255))  # type: ignore[type-var]
+    assert levels_changed(small.images, protect(tight, small, run)) <= 3
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(method: Protection, small: ImageSet, run: Run) -> None:
+    first = protect(method, small, run)
+    assert torch.equal(first, protect(method, small, replace(run)))
+    assert not torch.equal(first, protect(method, small, replace(run, seed=1)))
+
+
+def test_the_input_and_the_global_generator_are_untouched(method: Protection, small: ImageSet, run: Run) -> None:
+    before, state = small.fingerprint, torch.random.get_rng_state()
+    protect(method, small, run)
+    assert ImageSet(small.images, small.labels, small.classes).fingerprint == before
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_batch_size_and_threads_change_nothing(method: Protection, small: ImageSet, run: Run) -> None:
+    fitted = method.fit(small, run)
+    whole = apply(fitted, small, method.budget, run).images
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = apply(fitted, small, method.budget, run, batch=1).images
+    torch.set_num_threads(threads)
+    assert torch.equal(whole, alone)
+    assert torch.equal(whole, apply(fitted, small, method.budget, run, batch=7).images)
+
+
+def test_an_image_alone_gets_what_it_gets_in_the_set(method: Protection, small: ImageSet, run: Run) -> None:
+    fitted, row = method.fit(small, run), torch.tensor([41])
+    together = fitted(to_float(small.images), small.labels, torch.arange(len(small)))[row]
+    assert torch.allclose(fitted(to_float(small.images[row]), small.labels[row], row), together, atol=1e-6)
+
+
+def test_survives_json(method: Protection) -> None:
+    values = json.loads(json.dumps(describe(method)))
+    assert protection(**values) == method
+
+
+def test_survives_saving(method: Protection, small: ImageSet, run: Run, tmp_path: Path) -> None:
+    fitted = method.fit(small, run)
+    perturbation.save(tmp_path, fitted, {"method": describe(method)})
+    loaded, about = perturbation.load(tmp_path)
+    assert about["method"] == json.loads(json.dumps(describe(method)))
+    assert loaded.size == small.size
+    assert torch.equal(apply(fitted, small, method.budget, run).images, apply(loaded, small, method.budget, run).images)
+
+
+def test_killed_and_resumed_gives_the_same_bytes(method: Protection, small: ImageSet, run: Run, tmp_path: Path) -> None:
+    whole = protect(method, small, run)
+    steps = 0
+
+    def stop_at_the_second() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps == 2
+
+    try:
+        method.fit(small, replace(run, directory=tmp_path, save_every=0.0, cancelled=stop_at_the_second))
+    except Cancelled:
+        assert list(tmp_path.glob("*.safetensors"))
+    assert torch.equal(protect(method, small, replace(run, directory=tmp_path)), whole)
+
+
+def test_what_transfers_protects_rows_it_never_saw(method: Protection, small: ImageSet, run: Run) -> None:
+    fitted = method.fit(small, run)
+    unseen = torch.tensor([len(small) + 5])
+    arguments = (to_float(small.images[:1]), small.labels[:1], unseen)
+    if method.transfers:
+        assert fitted(*arguments).shape == (1, 3, small.size, small.size)
+    else:
+        with pytest.raises(ValueError, match="row 101 was not among the 96"):
+            fitted(*arguments)
+
+
+def test_needs_only_what_it_says_it_needs(method: Protection, small: ImageSet, run: Run) -> None:
+    if not method.needs_images:
+        black = small.with_images(torch.zeros_like(small.images))
+        same = apply(method.fit(black, run), small, method.budget, run).images
+        assert torch.equal(same, protect(method, small, run))
+    if not method.needs_labels:
+        unknown = ImageSet(small.images, torch.full_like(small.labels, -1), small.classes)
+        fit: Callable[..., perturbation.Perturbation] = method.fit
+        assert fit(unknown, run).size == small.size
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+@pytest.mark.parametrize("size", [9, 17, 32])
+def test_odd_sizes_one_image_of_a_class_and_black_images(name: str, size: int, run: Run) -> None:
+    images = torch.zeros(5, 3, size, size, dtype=torch.uint8)
+    images[1:] = torch.randint(
+        0, 256, (4, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    data = ImageSet(images, torch.tensor([0, 0, 1, 1, 2]), ("a", "b", "c"))
+    method = small_method(name)
+    assert levels_changed(images, protect(method, data, run)) <= level_cap(method.budget)
+
+
+def test_an_unknown_name_preset_or_value_names_the_allowed_ones() -> None:
+    with pytest.raises(ValueError, match="em, lsp, class_filters, random"):
+        protection("nightshade")
+    with pytest.raises(ValueError, match="quick"):
+        protection("em:fast")
+    with pytest.raises(ValueError, match=r"em has no stepz: it takes .*steps"):
+        protection("em", stepz=3)
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+def test_every_row_cites_its_paper(name: str) -> None:
+    assert "arXiv" in paper(name)
+
+
+def test_em_reports_an_error_that_falls(small: ImageSet, run: Run) -> None:
+    events: list[Progress] = []
+    protection("em", model="cnn", rounds=3, train_steps=8, steps=8, batch=48).fit(small, replace(run, listener=events.append))
+    errors = [event.figures["error"] for event in events if "error" in event.figures]
+    assert errors[-1] < 0.2 < errors[0]

@@ -1,0 +1,179 @@
+"""ImageSet: labelled images of one size, for fitting and for evaluating; and where they come from."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from unlearnable.files import Collection, Refused, decode, is_picture_name, open_collection
+from unlearnable.pixels import Bytes, Labels, to_float
+
+DATA_VARIABLE = "UNLEARNABLE_DATA"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """n images of one size with a label each: images (n, c, h, w) uint8, labels (n,) int64 (-1 = unknown), class names.
+
+    Raises ValueError where the parts do not fit together.
+    """
+
+    images: Bytes
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(f"images must be uint8 (n, c, h, w), got {self.images.dtype} {tuple(self.images.shape)}")
+        if self.labels.shape != (len(self.images),) or self.labels.dtype != torch.int64:
+            raise ValueError(f"{len(self.images)} images need as many int64 labels, got {tuple(self.labels.shape)}")
+        if len(self.labels) and not -1 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(f"labels must be -1 to {len(self.classes) - 1}, got {int(self.labels.max())}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> int:
+        """Height of the images in pixels (they are square wherever a protection is fitted)."""
+        return self.images.shape[-2]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of pixels, labels and class names: what a fitted perturbation records about its data."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr((tuple(self.images.shape), self.classes)).encode())
+        digest.update(self.labels.contiguous().numpy().tobytes())
+        if self.images.is_contiguous():  # a blank set has no pixels of its own
+            digest.update(self.images.numpy().tobytes())
+        return digest.hexdigest()
+
+    def with_images(self, images: Bytes) -> "ImageSet":
+        """The same labels on other pixels."""
+        return replace(self, images=images)
+
+    def subset(self, rows: Tensor) -> "ImageSet":
+        """The images of the given rows, in that order."""
+        return ImageSet(self.images[rows], self.labels[rows], self.classes)
+
+
+def blank(labels: Labels, classes: Sequence[str], size: int) -> ImageSet:
+    """A set whose pixels nobody looks at: for protections that need only labels. It takes no memory for its images."""
+    images = torch.zeros(1, dtype=torch.uint8).expand(len(labels), 3, size, size)
+    return ImageSet(images, labels, tuple(classes))
+
+
+def load(collection: Collection, size: int, labels: Labels, classes: Sequence[str], names: Sequence[str]) -> ImageSet:
+    """The named pictures of a collection squashed to (size, size), in that order.
+
+    A picture that cannot be decoded is all black and its label -1, so that rows keep their meaning.
+    """
+    by_name = {item.name: item for item in collection.items}
+    images, kept = torch.zeros(len(names), 3, size, size, dtype=torch.uint8), labels.clone()
+    for row, name in enumerate(names):
+        try:
+            picture = decode(collection.read(by_name[name]), name)
+        except Refused:
+            kept[row] = -1
+            continue
+        images[row] = torch.from_numpy(picture.view(size).transpose(2, 0, 1).copy())
+    return ImageSet(images, kept, tuple(classes))
+
+
+def load_labelled(path: Path, size: int | None = None, within: str = "") -> tuple[ImageSet, tuple[str, ...]]:
+    """A labelled folder or archive as an ImageSet, and the names of its pictures row by row; class = folder.
+
+    within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
+    first picture. Raises ValueError where there is no labelled picture, or one of them cannot be decoded.
+    """
+    collection = open_collection(path)
+    prefix = within + "/" if within else ""
+    chosen = [i for i in collection.items if i.name.startswith(prefix) and not i.problem and is_picture_name(i.name)]
+    labels = [collection.label(item) for item in chosen]
+    labelled = [(i, n.removeprefix(prefix)) for i, n in zip(chosen, labels, strict=True) if n and n != within]
+    if not labelled:
+        raise ValueError(
+            f"{path} holds no labelled pictures{f' under {within}' if within else ''}: expected CLASS/NAME"
+        )
+    classes = tuple(sorted({label for _, label in labelled}))
+    names = tuple(item.name for item, _ in labelled)
+    try:
+        side = size or min(decode(collection.read(labelled[0][0]), names[0]).planes.shape[:2])
+    except Refused as reason:
+        raise ValueError(f"{path}: {names[0]!r}: {reason}") from None
+    rows = torch.tensor([classes.index(label) for _, label in labelled])
+    data = load(collection, side, rows, classes, names)
+    collection.close()
+    if bad := (data.labels < 0).nonzero().flatten().tolist():
+        raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {names[bad[0]]!r}")
+    return data, names
+
+
+def cluster(data: ImageSet, k: int, seed: int) -> Labels:
+    """Pseudo-labels where there are none: k-means on an 8 x 8 colour thumbnail of each image, (n,) int64."""
+    thumbnails = torch.nn.functional.adaptive_avg_pool2d(to_float(data.images), 8).flatten(1).numpy()
+    k = min(k, len(np.unique(thumbnails, axis=0)))
+    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(thumbnails)).to(torch.int64)
+
+
+def group_classes(data: ImageSet, k: int, seed: int) -> Labels:
+    """The k groups that an adversary with other labels might use: (classes,) the group of each class.
+
+    k-means on the mean thumbnail of every class; a group keeps whole classes, as in One-for-All section 4.1 (which
+    clusters the embeddings of the class names instead). Raises ValueError where k is not below the number of classes.
+    """
+    if not 1 < k < len(data.classes):
+        raise ValueError(f"kmeans:{k} needs 2 to {len(data.classes) - 1} groups for {len(data.classes)} classes")
+    thumbnails = torch.nn.functional.adaptive_avg_pool2d(to_float(data.images), 8).flatten(1)
+    means = torch.stack([thumbnails[data.labels == label].mean(0) for label in range(len(data.classes))])
+    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(means.numpy())).to(torch.int64)
+
+
+def relabel(data: ImageSet, groups: Labels) -> ImageSet:
+    """The same images with each class replaced by its group."""
+    return ImageSet(data.images, groups[data.labels], tuple(f"group {g}" for g in range(int(groups.max()) + 1)))
+
+
+def digits() -> tuple[ImageSet, ImageSet]:
+    """scikit-learn's 1,797 scanned digits at 16 px: (train 1,200, test 597). Needs no download."""
+    from sklearn.datasets import load_digits
+
+    grey, target = load_digits(return_X_y=True)
+    levels = torch.from_numpy(grey).reshape(-1, 1, 8, 8) / 16
+    images = (levels * torch.iinfo(torch.uint8).max).round().to(torch.uint8)
+    images = images.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat(1, 3, 1, 1)
+    whole = ImageSet(images, torch.from_numpy(target).to(torch.int64), tuple("0123456789"))
+    return whole.subset(torch.arange(1200)), whole.subset(torch.arange(1200, 1797))
+
+
+def cifar10_quick() -> tuple[ImageSet, ImageSet]:
+    """500 exact-pixel CIFAR-10 images of each class (the lowest official indices) and the 1,017 test images at hand."""
+    path = _pack("cifar10-lossless.zip")
+    train, _ = load_labelled(path, 32, "train")
+    test, _ = load_labelled(path, 32, "test")
+    rows = torch.cat([(train.labels == label).nonzero().flatten()[:500] for label in range(10)])
+    return train.subset(rows), test
+
+
+DATASETS: dict[str, Callable[[], tuple[ImageSet, ImageSet]]] = {"digits": digits, "cifar10-quick": cifar10_quick}
+
+
+def load_dataset(name: str) -> tuple[ImageSet, ImageSet]:
+    """The (train, test) sets of a named data set. Raises ValueError naming what there is, or what is missing."""
+    if name not in DATASETS:
+        raise ValueError(f"data set must be one of {', '.join(DATASETS)}, got {name!r}")
+    return DATASETS[name]()
+
+
+def _pack(file: str) -> Path:
+    root = os.environ.get(DATA_VARIABLE)
+    if not root or not (Path(root) / file).exists():
+        raise ValueError(f"{file} is needed: set {DATA_VARIABLE} to the folder it lies in (now {root or 'not set'})")
+    return Path(root) / file

@@ -1,0 +1,112 @@
+"""What a protection learns: a value that proposes a protected image, and knows nothing of how it was learned."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Float32
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unlearnable.data import ImageSet
+from unlearnable.pixels import Budget, Index, Labels, Pixels, release, to_float
+from unlearnable.run import Run, write_atomically
+
+
+@runtime_checkable
+class Perturbation(Protocol):
+    """Proposes protected images: x (n, 3, size, size) in 0..1 -> the same shape, unclamped and unrounded.
+
+    labels are read by class-wise perturbations, index (row in the fitted ImageSet) by sample-wise ones; a value depends
+    on nothing else, so batches can be cut anywhere. Raises ValueError for a label or row it knows nothing of.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels: ...
+
+
+P = TypeVar("P", bound=type)
+KINDS: dict[str, Callable[..., Perturbation]] = {}
+
+
+def kind(cls: P) -> P:
+    """Class decorator: lets `load` find a perturbation by its name. Its fields are tensors and JSON values."""
+    KINDS[cls.__name__] = cls
+    return cls
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class SampleWise:
+    """One delta for each image of the set it was fitted on."""
+
+    delta: Float32[Tensor, "n 3 s s"]
+
+    @property
+    def size(self) -> int:
+        return self.delta.shape[-1]
+
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        known(index, len(self.delta), "row")
+        return x + self.delta[index]
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class ClassWise:
+    """One delta for each class; serves images it has never seen."""
+
+    delta: Float32[Tensor, "k 3 s s"]
+
+    @property
+    def size(self) -> int:
+        return self.delta.shape[-1]
+
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        known(labels, len(self.delta), "label")
+        return x + self.delta[labels]
+
+
+def apply(perturbation: Perturbation, data: ImageSet, budget: Budget, run: Run, batch: int = 512) -> ImageSet:
+    """The protected set: every image proposed, projected and released; labels unchanged. data stays as it is."""
+    protected = torch.empty_like(data.images, memory_format=torch.contiguous_format)
+    for rows in run.batches(len(data), batch):
+        originals = data.images[rows]
+        proposed = perturbation(to_float(originals), data.labels[rows], rows)
+        protected[rows] = release(originals, proposed, budget)
+    return data.with_images(protected)
+
+
+def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> None:
+    """Writes perturbation.safetensors and config.json (`about`: which method made it, with what budget and seed)."""
+    values = {f.name: getattr(perturbation, f.name) for f in fields(perturbation)}  # type: ignore[arg-type]
+    tensors = {name: value.contiguous() for name, value in values.items() if isinstance(value, Tensor)}
+    plain = {name: value for name, value in values.items() if name not in tensors}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "perturbation.safetensors")
+    config = about | {"kind": type(perturbation).__name__, "values": plain}
+    write_atomically(folder / "config.json", json.dumps(config, indent=1).encode())
+
+
+def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
+    """The perturbation and what was said about it. Raises ValueError where the folder holds none that can be read."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        tensors = load_file(folder / "perturbation.safetensors")
+        return KINDS[config["kind"]](**tensors, **config["values"]), config
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder} holds no fitted protection (config.json, perturbation.safetensors): {error}"
+        ) from None
+
+
+def known(values: Tensor, count: int, what: str) -> None:
+    """Raises ValueError unless all values are 0..count-1."""
+    if len(values) and not 0 <= int(values.min()) <= int(values.max()) < count:
+        wrong = int(values.max()) if int(values.max()) >= count else int(values.min())
+        raise ValueError(f"{what} {wrong} was not among the {count} that this perturbation was fitted on")

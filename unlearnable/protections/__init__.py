@@ -1,0 +1,74 @@
+"""The protections: one paper per file. A protection says what to do; fitting it gives a Perturbation."""
+
+import sys
+from dataclasses import asdict, fields
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import Perturbation
+from unlearnable.pixels import Budget
+from unlearnable.protections.class_filters import ClassFilters
+from unlearnable.protections.em import EM
+from unlearnable.protections.lsp import LSP
+from unlearnable.protections.random import Random
+from unlearnable.run import Run
+
+
+@runtime_checkable
+class Protection(Protocol):
+    """A frozen dataclass of hyper-parameters; its defaults are the paper's CIFAR-10 setting.
+
+    needs_labels: it cannot be fitted without any; needs_images: fitting looks at pixels, not only at labels;
+    transfers: what was fitted also protects images it never saw; presets: other settings by name.
+    """
+
+    needs_labels: ClassVar[bool]
+    needs_images: ClassVar[bool]
+    presets: ClassVar[dict[str, dict[str, Any]]]
+
+    @property
+    def budget(self) -> Budget: ...
+
+    @property
+    def transfers(self) -> bool: ...
+
+    def fit(self, data: ImageSet, run: Run) -> Perturbation: ...
+
+
+PROTECTIONS: dict[str, type[Protection]] = {
+    "em": EM,
+    "lsp": LSP,
+    "class_filters": ClassFilters,
+    "random": Random,
+}
+
+
+def protection(name: str, **values: Any) -> Protection:
+    """The protection of that name, or name:preset, with the given hyper-parameters instead of its own.
+
+    Raises ValueError naming what is allowed.
+    """
+    method, _, preset = name.partition(":")
+    if method not in PROTECTIONS:
+        raise ValueError(f"method must be one of {', '.join(PROTECTIONS)}, got {method!r}")
+    cls = PROTECTIONS[method]
+    if preset and preset not in cls.presets:
+        raise ValueError(f"preset of {method} must be one of {', '.join(cls.presets) or 'none'}, got {preset!r}")
+    chosen = cls.presets.get(preset, {}) | values
+    allowed = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if unknown := sorted(set(chosen) - allowed):
+        raise ValueError(f"{method} has no {', '.join(unknown)}: it takes {', '.join(sorted(allowed))}")
+    if isinstance(chosen.get("budget"), dict):
+        chosen["budget"] = Budget(**chosen["budget"])
+    return cls(**chosen)
+
+
+def describe(method: Protection) -> dict[str, Any]:
+    """The protection as JSON values: `protection(**described)` makes it again."""
+    name = next(name for name, cls in PROTECTIONS.items() if cls is type(method))
+    return {"name": name} | asdict(method)  # type: ignore[call-overload,no-any-return]
+
+
+def paper(name: str) -> str:
+    """The citation on the first line of the file that the protection of that name lives in."""
+    return (sys.modules[PROTECTIONS[name].__module__].__doc__ or "").strip().partition("\n")[0]

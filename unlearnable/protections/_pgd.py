@@ -1,0 +1,43 @@
+"""Steps that several papers share: projected sign descent on a perturbation, as pure functions."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from unlearnable.pixels import Budget, Pixels, project
+from unlearnable.run import Run
+from unlearnable.training import forward
+
+
+def frozen(network: nn.Module, run: Run) -> nn.Module:
+    """A copy of the network as it judges images: eval mode, no gradients for weights, batch norms folded away.
+
+    The same function up to rounding, and faster: folding takes away a quarter of the memory traffic.
+    """
+    copy = deepcopy(network).eval()
+    for module in list(copy.modules()):
+        layers = list(module.named_children()) if isinstance(module, nn.Sequential) else []
+        for (first, conv), (second, norm) in zip(layers, layers[1:], strict=False):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                setattr(module, second, nn.Identity())
+    return run.place(copy).requires_grad_(False)
+
+
+def minimise_error(
+    network: nn.Module, x: Pixels, y: Tensor, delta: Pixels, steps: int, step_size: float, budget: Budget, run: Run
+) -> Pixels:
+    """delta after `steps` steps of sign descent on the cross-entropy of (x + delta, y).
+
+    delta is float32 and inside the budget after every step, x + delta inside 0..1.
+    """
+    for _ in range(steps):
+        delta = delta.detach().requires_grad_()
+        loss = F.cross_entropy(forward(network, x + delta, run), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, delta)
+        delta = project(delta.detach() - step_size * gradient.sign(), budget)
+        delta = (x + delta).clamp(0, 1) - x
+    return delta

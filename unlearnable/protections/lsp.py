@@ -1,0 +1,90 @@
+"""LSP: linearly separable synthetic perturbations. Yu, Zhang, Chen, Yin, Liu, KDD 2022, arXiv 2111.00898, algorithm 1.
+
+| paper | here |
+|---|---|
+| epsilon, an L2 radius of sqrt(3hw) * 6/255 | budget: the root mean square of a pattern; preset `paper` |
+| patch size p at 32 px | patch |
+| class separation of the synthetic points | class_sep |
+
+Differs from the paper:
+* each point is drawn from its class's Gaussian by (seed, image) instead of from one shuffled table, so that an image's
+  pattern depends on nothing but its label and row, and new images can be protected;
+* by default a pattern is bounded like any other method's, 8/255 in L-infinity, and cut where it reaches further;
+* rounds to nearest; the published code truncates.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import kind, known
+from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.run import Run
+
+
+@dataclass(frozen=True)
+class LSP:
+    """A coarse pattern of flat patches for every image, drawn so that a linear classifier tells the classes apart.
+
+    Raises ValueError where the patches give too few features to tell the classes apart.
+    """
+
+    needs_labels: ClassVar[bool] = True
+    needs_images: ClassVar[bool] = False
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"budget": {"norm": "l2", "eps": 6 / 255}},
+    }
+
+    budget: Budget = field(default=LINF8)
+    patch: int = 8
+    class_sep: float = 10.0
+
+    @property
+    def transfers(self) -> bool:
+        return True
+
+    def fit(self, data: ImageSet, run: Run) -> "Patches":
+        """A vertex of a hypercube and a covariance for each class, as scikit-learn's make_classification has them."""
+        grid = -(-data.size // self.patch)
+        features, classes = 3 * grid * grid, len(data.classes)
+        if 2 ** min(features, 30) < classes:
+            raise ValueError(f"{features} patches cannot tell {classes} classes apart: use a patch below {self.patch}")
+        rng = run.rng("lsp-classes")
+        centres = _distinct_signs(classes, features, rng) * self.class_sep
+        spread = torch.rand(classes, features, features, generator=rng) * 2 - 1
+        return Patches(centres, spread, data.size, self.patch, self.budget.eps, run.seed)
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """x + a pattern of flat squares with root mean square `rms`, drawn for each image from its class's Gaussian."""
+
+    centres: Float32[Tensor, "k d"]
+    spread: Float32[Tensor, "k d d"]
+    size: int
+    patch: int
+    rms: float
+    seed: int
+
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        known(labels, len(self.centres), "label")
+        run = Run(self.seed)
+        noise = [torch.randn(self.centres.shape[1], generator=run.rng("lsp", int(row))) for row in index]
+        points = torch.stack([z @ self.spread[k] + self.centres[k] for z, k in zip(noise, labels, strict=True)])
+        grid = -(-self.size // self.patch)
+        pattern = points.reshape(-1, 3, grid, grid).repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)
+        pattern = pattern[:, :, : self.size, : self.size]
+        return x + pattern * (self.rms / pattern.square().mean(dim=(1, 2, 3), keepdim=True).sqrt())
+
+
+def _distinct_signs(count: int, features: int, rng: torch.Generator) -> Float32[Tensor, "k d"]:
+    """`count` different vertices of the cube {-1, 1}^features."""
+    signs = torch.randint(0, 2, (count, features), generator=rng).float() * 2 - 1
+    while len(signs.unique(dim=0)) < count:
+        signs = torch.randint(0, 2, (count, features), generator=rng).float() * 2 - 1
+    return signs
