@@ -1,0 +1,78 @@
+"""Fills the tables of README.md from the records: `python -m benchmarks.readme` (`--check` only compares)."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from statistics import mean
+
+from unlearnable import tables
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def accuracy() -> str:
+    """The main suite, and where it was measured."""
+    records = tables.read(RESULTS / "main")
+    about = records[0].provenance
+    where = f"{about['hardware']['processor']}, {about['hardware']['cores']} cores, torch {about['torch']}"
+    minutes = mean(r.measured["fit_seconds"] for r in records if r.cell.protection == "em:quick") / 60
+    return (
+        tables.summary(records)
+        + f"\n\nMean ± standard deviation over seeds; commit `{about['commit']}`, {where}, {about['date']}. Fitting `em:quick`"
+        + f" took {minutes:.0f} minutes there, the others seconds.\n`unlearnable bench main --out benchmarks/results/main`"
+        + " measures it again; [flags](docs/flags.md) say what to doubt."
+    )
+
+
+def job() -> str:
+    """The main job on photographs: overhead, use of the processor, memory."""
+    record = json.loads((RESULTS / "job.json").read_text())
+    photos, memory = record["photos"], record["memory"]
+    peaks = ", ".join(f"{row['peak_rss_mb']:.0f} MB for {row['files']:,} files" for row in memory)
+    return (
+        f"* {photos['count']:,} photographs of 0.2 megapixel, two cores, `lsp`: {photos['images_per_second']:.0f} a second; "
+        f"{photos['overhead_share']:.0%} of the time is the job's own, the rest is decoding, perturbing, encoding; "
+        f"{photos['cpu_utilisation']:.0%} of the cores in use.\n* Peak memory: {peaks}."
+    )
+
+
+def speed() -> str:
+    """The engine beside the published loop."""
+    record = json.loads((RESULTS / "speed.json").read_text())
+    rates = record["images_x_steps_per_second"]
+    listed = "; ".join(f"{name} {rate:g}" for name, rate in rates.items())
+    native = "has" if record["native_bf16"] else "has no"
+    return (
+        f"* Inner loop of EM, ResNet-18, images x steps a second in one run: {listed}. This processor {native} bf16 "
+        f"arithmetic, so the engine takes `{record['chosen_here']}`: {record['times_published']} times the published loop."
+    )
+
+
+PARTS = {"accuracy": accuracy, "job": job, "speed": speed}
+
+
+def filled(text: str) -> str:
+    """The text with everything between <!-- NAME --> and <!-- end --> made anew."""
+    for name, part in PARTS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text, count = pattern.subn(lambda found, part=part: found[1] + part() + found[2], text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"README.md must hold <!-- {name} --> ... <!-- end --> once, found {count}")
+    return text
+
+
+def main() -> int:
+    """Writes README.md, or with --check says whether it is what the records give."""
+    path = ROOT / "README.md"
+    before = path.read_text()
+    after = filled(before)
+    if "--check" in sys.argv:
+        return 0 if before == after else 1
+    path.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
