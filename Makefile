@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: install demo test test-slow check format docs bench clean
 
@@ -20,10 +19,10 @@ demo: install
 	$(BIN)/unlearnable demo
 
 test: install
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto -m 'not slow'
 
 test-slow: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: install
 	$(BIN)/ruff format --check .

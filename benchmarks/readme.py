@@ -20,21 +20,24 @@ def accuracy() -> str:
     minutes = mean(r.measured["fit_seconds"] for r in records if r.cell.protection == "em:quick") / 60
     return (
         tables.summary(records)
-        + f"\n\nMean ± standard deviation over seeds; commit `{about['commit']}`, {where}, {about['date']}. Fitting `em:quick`"
-        + f" took {minutes:.0f} minutes there, the others seconds.\n`unlearnable bench main --out benchmarks/results/main`"
-        + " measures it again; [flags](docs/flags.md) say what to doubt."
+        + f"\n\nMean ± standard deviation over seeds; commit `{about['commit']}`, {where}, {about['date']}. "
+        + f"Fitting `em:quick` took {minutes:.0f} minutes there, the others seconds.\n"
+        + "`unlearnable bench main --out benchmarks/results/main` measures it again; "
+        + "[flags](docs/flags.md) say what to doubt."
     )
 
 
 def job() -> str:
     """The main job on photographs: overhead, use of the processor, memory."""
     record = json.loads((RESULTS / "job.json").read_text())
-    photos, memory = record["photos"], record["memory"]
-    peaks = ", ".join(f"{row['peak_rss_mb']:.0f} MB for {row['files']:,} files" for row in memory)
+    speed, memory = record["speed"], record["memory"]
+    counts = [(int(count), found["peak_mb"]) for count, found in memory["by_count"].items() if int(count)]
+    peaks = ", ".join(f"{peak:.0f} MB for {count:,} files" for count, peak in counts)
     return (
-        f"* {photos['count']:,} photographs of 0.2 megapixel, two cores, `lsp`: {photos['images_per_second']:.0f} a second; "
-        f"{photos['overhead_share']:.0%} of the time is the job's own, the rest is decoding, perturbing, encoding; "
-        f"{photos['cpu_utilisation']:.0%} of the cores in use.\n* Peak memory: {peaks}."
+        f"* {speed['photos']:,} photographs of 0.2 megapixel with `lsp` on {record['hardware']['cores']} cores: "
+        f"{speed['images_per_second']:.0f} a second. {speed['overhead_share']:.0%} of the time is the job's own "
+        f"(reading, hashing, reading back, comparing, the manifest), the rest decoding, perturbing and encoding; "
+        f"{speed['cpu_utilisation']:.0%} of the cores in use.\n* Peak memory: {peaks}."
     )
 
 
@@ -46,7 +49,7 @@ def speed() -> str:
     native = "has" if record["native_bf16"] else "has no"
     return (
         f"* Inner loop of EM, ResNet-18, images x steps a second in one run: {listed}. This processor {native} bf16 "
-        f"arithmetic, so the engine takes `{record['chosen_here']}`: {record['times_published']} times the published loop."
+        f"arithmetic, so the engine takes `{record['chosen_here']}`: {record['times_published']} times the published."
     )
 
 

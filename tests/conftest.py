@@ -6,6 +6,8 @@ import torch
 from unlearnable.data import ImageSet, digits
 from unlearnable.run import Run
 
+torch.set_num_threads(1)  # the tests run in as many processes as there are cores, on images too small to share out
+
 
 @pytest.fixture(scope="session")
 def small() -> ImageSet:

@@ -100,5 +100,19 @@ def test_no_pickles_no_bare_randomness_no_printing(path: Path) -> None:
         assert not re.search(r"^\s*print\(", text, re.MULTILINE), "only the command line prints"
 
 
+def test_public_names_are_the_same_for_type_checkers_and_at_run_time() -> None:
+    declared = {
+        alias.name for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("unlearnable.") for alias in node.names
+    }  # fmt: skip
+    assert declared == set(dir(unlearnable)) - {"__version__"}
+    assert all(getattr(unlearnable, name).__module__ for name in declared if name.islower())
+
+
+def test_the_changelog_knows_the_version() -> None:
+    text = (ROOT.parent / "CHANGELOG.md").read_text()
+    assert f"## {unlearnable.__version__} - " in text
+
+
 def test_no_file_is_longer_than_a_reader_can_hold() -> None:
     assert {ids(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 320} == {}

@@ -1,4 +1,4 @@
-"""What a caller reads after a wrong value: the value, what is allowed. Asked of a fresh process, without type checking."""
+"""What a caller reads after a wrong value; asked of a fresh process, which checks no types."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 WRONG = {
     'pixels.Budget("l1", 0.1)': "norm must be one of linf, l2, none, got 'l1'",
     'pixels.Budget("linf", 8)': "eps is a fraction of the full range, 0 to 1 (for example 8/255), got 8",
-    "pixels.release(bytes_(2, 2), pixels.to_float(bytes_(1, 4)), pixels.LINF8)": "proposed images have shape (1, 3, 1, 4)",
+    "pixels.release(bytes_(2, 2), pixels.to_float(bytes_(1, 4)), pixels.LINF8)": "images have shape (1, 3, 1, 4)",
     'Run(device="tpu")': "device must be one of auto, cpu, cuda, got 'tpu'",
     'Run(precision="fp8")': "precision must be one of fp32, bf16, auto, got 'fp8'",
     'protections.protection("random", scope="image")': "scope must be 'sample' or 'class', got 'image'",

@@ -159,6 +159,8 @@ def test_every_row_cites_its_paper(name: str) -> None:
 
 def test_em_reports_an_error_that_falls(small: ImageSet, run: Run) -> None:
     events: list[Progress] = []
-    protection("em", model="cnn", rounds=3, train_steps=8, steps=8, batch=48).fit(small, replace(run, listener=events.append))
+    protection("em", model="cnn", rounds=3, train_steps=8, steps=8, batch=48).fit(
+        small, replace(run, listener=events.append)
+    )
     errors = [event.figures["error"] for event in events if "error" in event.figures]
     assert errors[-1] < 0.2 < errors[0]

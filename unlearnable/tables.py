@@ -43,7 +43,7 @@ def _table(group: Group, rows: dict[str, list[Result]]) -> str:
     lines = [
         f"**{dataset}, {model}, {adversary}" + (f", {rate:.0%} protected" if rate < 1 else "") + "**",
         "",
-        "| protection | accuracy, last epoch | best epoch | on its training images | max change | PSNR | seeds | flags |",
+        "| protection | accuracy, last epoch | best epoch | on training images | max change | PSNR | seeds | flags |",
         "|---|---|---|---|---|---|---|---|",
     ]
     ordered = sorted(rows.items(), key=lambda row: (row[0] != CLEAN, mean(r.test_acc[-1] for r in row[1])))
@@ -63,7 +63,15 @@ def _line(name: str, records: Sequence[Result], clean: Sequence[float]) -> str:
             classes=10, tests=500, seeds=len(records), clean_acc=mean(clean), protected_acc=mean(last),
             best_acc=mean(best), train_acc=mean(train),
         )  # fmt: skip
-    cells = (f"`{name}`", spread(last), spread(best), spread(train), *pixels, str(len(records)), ", ".join(flags) or "-")
+    cells = (
+        f"`{name}`",
+        spread(last),
+        spread(best),
+        spread(train),
+        *pixels,
+        str(len(records)),
+        ", ".join(flags) or "-",
+    )
     return "| " + " | ".join(cells) + " |"
 
 
@@ -90,7 +98,7 @@ def markdown(evaluation: Evaluation) -> str:
     lines = ["| " + " | ".join(shown) + " |", "|" + "---|" * len(shown)]
     lines += ["| " + " | ".join(row) + " |" for row in cells]
     notes = [f"* {flag}: {FLAGS[flag]}" for flag in evaluation.flags]
-    return "\n".join(lines + ([""] + notes if notes else []))
+    return "\n".join(lines + (["", *notes] if notes else []))
 
 
 def html(evaluation: Evaluation) -> str:
@@ -99,7 +107,9 @@ def html(evaluation: Evaluation) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in shown)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
     notes = "".join(f"<li><b>{flag}</b>: {escape(FLAGS[flag])}</li>" for flag in evaluation.flags)
-    style = "body{font-family:sans-serif;margin:2em}td,th{padding:.3em 1em;text-align:right;border-bottom:1px solid #ccc}"
+    style = (
+        "body{font-family:sans-serif;margin:2em}td,th{padding:.3em 1em;text-align:right;border-bottom:1px solid #ccc}"
+    )
     title = "What a model learns from the protected images"
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{style}</style>"

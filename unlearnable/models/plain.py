@@ -10,7 +10,7 @@ def cnn(classes: int, size: int) -> nn.Module:
     stages = [
         layer
         for inputs, outputs in ((3, 32), (32, 64), (64, 128))
-        for layer in (conv_bn(inputs, outputs), nn.ReLU(), nn.MaxPool2d(2))
+        for layer in (conv_bn(inputs, outputs), nn.MaxPool2d(2), nn.ReLU())  # in this order ReLU has a quarter to do
     ]
     return nn.Sequential(Normalise(), *stages, nn.Flatten(), nn.Linear(128 * (size // 8) ** 2, classes))
 
@@ -21,8 +21,8 @@ def lenet(classes: int, size: int) -> nn.Module:
     padding = 0 if size >= 16 else 2
     return nn.Sequential(
         Normalise(),
-        nn.Conv2d(3, 6, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, 6, 5, padding=padding), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(6, 16, 5, padding=padding), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(), nn.Linear(16 * side * side, 120), nn.ReLU(),
         nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Steps that several papers share: projected sign descent on a perturbation, as pure functions."""
 
 from copy import deepcopy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ def frozen(network: nn.Module, run: Run) -> nn.Module:
     copy = deepcopy(network).eval()
     for module in list(copy.modules()):
         layers = list(module.named_children()) if isinstance(module, nn.Sequential) else []
-        for (first, conv), (second, norm) in zip(layers, layers[1:], strict=False):
+        for (first, conv), (second, norm) in pairwise(layers):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, first, fuse_conv_bn_eval(conv, norm))
                 setattr(module, second, nn.Identity())

@@ -1,0 +1,37 @@
+"""The examples and the README's Python run as they stand."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str) -> str:
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def test_protect_folder(tmp_path: Path) -> None:
+    for label in ("china", "flower"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        Image.fromarray(load_sample_image(f"{label}.jpg")).save(tmp_path / "photos" / label / "a.jpg")
+    said = run("examples/protect_folder.py", str(tmp_path / "photos"), str(tmp_path / "protected"))
+    assert "2 protected, 0 failed, largest change 8 levels" in said
+    assert "2 checked, 0 bad, 0 missing" in said
+
+
+def test_measure() -> None:
+    assert len(re.findall(r"accuracy on clean test images 0\.\d+", run("examples/measure.py", "lsp"))) == 3
+
+
+def test_the_python_of_the_readme() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert run("-c", code + "\nprint(len(protected))") == "1200\n"
+
+
+def test_the_tables_of_the_readme_are_those_of_the_records() -> None:
+    run("-m", "benchmarks.readme", "--check")

@@ -1,0 +1,196 @@
+"""Cells, records and tables: what is measured is what is written, once, and resumes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from unlearnable import tables
+from unlearnable.data import ImageSet, digits, group_classes, relabel
+from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
+from unlearnable.metrics import FLAGS, doubts
+from unlearnable.perturbation import apply
+from unlearnable.protections import protection
+from unlearnable.run import Cancelled, Run
+from unlearnable.suites import SUITES, TIERS, cells
+
+CELLS = [Cell("digits", name, model="lenet", epochs=2) for name in ("clean", "lsp")]
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("records")
+    assert bench(CELLS, out, Run(0)) == (2, 0)
+    return out
+
+
+def test_a_record_says_what_happened_and_where(records: Path) -> None:
+    result = Result.read(records / CELLS[1].file)
+    assert result.cell == CELLS[1]
+    assert len(result.test_acc) == len(result.train_acc) == 2
+    assert result.measured["max_abs_delta"] == 8
+    assert 25 < result.measured["psnr"] < 40
+    assert {
+        "commit",
+        "command",
+        "hardware",
+        "torch",
+        "date",
+        "data",
+        "protection",
+        "recipe",
+    } <= result.provenance.keys()
+
+
+def test_only_what_is_missing_is_measured(records: Path) -> None:
+    before = (records / CELLS[0].file).read_bytes()
+    assert bench(CELLS, records, Run(0)) == (0, 2)
+    assert (records / CELLS[0].file).read_bytes() == before
+
+
+def test_shards_share_out_the_cells(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="got 3/2"):
+        bench(CELLS, tmp_path, Run(0), (3, 2))
+    assert bench(CELLS[:1], tmp_path, Run(0), (2, 2)) == (0, 0)
+
+
+def test_a_cell_stopped_half_way_gives_the_same_record(records: Path, tmp_path: Path) -> None:
+    asked = 0
+
+    def after_the_first_epoch() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 2
+
+    with pytest.raises(Cancelled):
+        bench(CELLS[:1], tmp_path, Run(0, cancelled=after_the_first_epoch))
+    assert not list(tmp_path.glob("*.json"))
+    bench(CELLS[:1], tmp_path, Run(0))
+    resumed, whole = Result.read(tmp_path / CELLS[0].file), Result.read(records / CELLS[0].file)
+    assert (resumed.test_acc, resumed.train_acc) == (whole.test_acc, whole.train_acc)
+
+
+def test_the_key_is_that_of_the_cell() -> None:
+    assert Cell("digits", "lsp").key == Cell("digits", "lsp").key
+    assert Cell("digits", "lsp").key != Cell("digits", "lsp", seed=1).key
+
+
+def test_tables_hold_the_numbers_of_the_records(records: Path) -> None:
+    table = tables.render(records)
+    for cell in CELLS:
+        assert f"{Result.read(records / cell.file).test_acc[-1]:.3f}" in table
+    assert "`clean`" in table
+    assert "few-seeds" in table
+
+
+def test_a_folder_without_records_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="bench main"):
+        tables.render(tmp_path)
+
+
+def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x_seed0_y.json").write_text("{}")
+    with pytest.raises(ValueError, match="x_seed0_y"):
+        tables.render(tmp_path)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("tier", TIERS)
+def test_suites_list_cells_that_can_be_built_with_their_controls(suite: str, tier: str) -> None:
+    listed = cells(suite, tier)
+    assert len({cell.key for cell in listed}) == len(listed)
+    names = {cell.protection for cell in listed}
+    assert {"clean", "random", "random:class"} <= names
+    for name in names - {"clean"}:
+        protection(name)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Evaluation:
+    train, test = digits()
+    train = train.subset(torch.arange(300))
+    run = Run(0)
+    method = protection("lsp")
+    protected = apply(method.fit(train, run), train, method.budget, run)
+    return evaluate(train, protected, test, models=("lenet",), seeds=2, rate=0.5, epochs=3, run=run)
+
+
+def test_an_evaluation_has_a_row_for_each_victim_and_its_control(trained: Evaluation) -> None:
+    assert [row.seed for row in trained.rows] == [0, 1]
+    assert all(row.best_protected_acc >= row.protected_acc for row in trained.rows)
+    assert all(row.clean_part_acc is not None for row in trained.rows)
+    assert "few-seeds" in trained.flags
+    keys = {"adversary", "model", "seed", "clean_acc", "protected_acc", "best_protected_acc", "train_acc"}
+    assert keys <= trained.as_json()["rows"][0].keys()
+
+
+def test_an_evaluation_is_written_whole(trained: Evaluation, tmp_path: Path) -> None:
+    tables.write(trained, tmp_path / "new")
+    record = json.loads((tmp_path / "new" / "evaluation.json").read_text())
+    assert len(record["rows"]) == 2
+    shown = f"{trained.rows[0].protected_acc:.3f}"
+    assert shown in (tmp_path / "new" / "table.md").read_text()
+    assert shown in (tmp_path / "new" / "table.html").read_text()
+
+
+def test_unchanged_images_give_the_clean_accuracy() -> None:
+    """Delta = 0 through the same path: the control that catches a leak or a shift of the pipeline itself."""
+    train, test = digits()
+    train = train.subset(torch.arange(200))
+    (row,) = evaluate(train, train, test, models=("lenet",), epochs=2, run=Run(0)).rows
+    assert row.clean_acc == row.protected_acc
+
+
+def test_a_share_is_mixed_by_seed_alone(small: ImageSet) -> None:
+    other = small.with_images(small.images ^ 1)
+    half = mix(small, other, 0.5, Run(3))
+    changed = (half.images != small.images).flatten(1).any(1)
+    assert int(changed.sum()) == len(small) // 2
+    assert torch.equal(half.images, mix(small, other, 0.5, Run(3)).images)
+    assert not torch.equal(half.images, mix(small, other, 0.5, Run(4)).images)
+
+
+def test_relabelling_keeps_classes_whole(small: ImageSet) -> None:
+    groups = group_classes(small, 3, seed=0)
+    assert sorted(groups.unique().tolist()) == [0, 1, 2]
+    merged = relabel(small, groups)
+    assert len(merged.classes) == 3
+    assert all(len(merged.labels[small.labels == label].unique()) == 1 for label in range(10))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rate": 0.0}, "rate must be above 0"),
+        ({"seeds": 0}, "seeds must be 1 or more"),
+        ({"relabelling": "means:3"}, "kmeans:20"),
+        ({"relabelling": "kmeans:10"}, "2 to 9 groups"),
+        ({"adversaries": ("wizard",)}, "adversary must be one of standard"),
+        ({"models": ("gpt",)}, "model must be one of cnn"),
+    ],
+)
+def test_wrong_values_name_the_allowed_ones(change: dict[str, object], said: str, small: ImageSet, run: Run) -> None:
+    arguments = {"epochs": 1, "run": run} | change
+    with pytest.raises(ValueError, match=said):
+        evaluate(small, small, small, **arguments)  # type: ignore[arg-type]
+
+
+def test_sets_that_do_not_fit_together_are_refused(small: ImageSet, run: Run) -> None:
+    with pytest.raises(ValueError, match="they must match"):
+        evaluate(small, small.subset(torch.arange(5)), small, run=run)
+    renamed = replace(small, classes=tuple("abcdefghij"))
+    with pytest.raises(ValueError, match="the test set has classes"):
+        evaluate(small, small, renamed, run=run)
+
+
+def test_every_flag_is_explained_in_the_docs() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "flags.md").read_text()
+    assert all(f"| `{flag}` |" in text for flag in FLAGS)
+
+
+def test_a_sound_number_earns_no_flag() -> None:
+    fine = {"classes": 10, "tests": 1000, "seeds": 3, "clean_acc": 0.7, "protected_acc": 0.2, "best_acc": 0.22}
+    assert doubts(**fine, train_acc=0.99) == []  # type: ignore[arg-type]
+    assert doubts(**fine | {"best_acc": 0.5}, train_acc=0.3) == ["not-learned", "peak-differs"]  # type: ignore[arg-type]

@@ -1,0 +1,152 @@
+"""Verify finds one changed sample, one missing file, and whatever else is not as the job left it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jobs import crop, everything, folder, job, noise, put, samples, tree
+from PIL import Image
+
+from unlearnable.job import Verification, verify
+from unlearnable.run import Progress, Run
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> tuple[Path, Path]:
+    source = folder(tmp_path / "src")
+    put(source / "cat" / "photo.jpg", crop(1))
+    put(source / "cat" / "grey.png", crop(2).convert("L"))
+    put(source / "notes.txt", b"notes")
+    job(source, tmp_path / "dst")
+    return source, tmp_path / "dst"
+
+
+def without_manifest(dst: Path) -> Path:
+    shutil.rmtree(dst / ".unlearnable")
+    return dst
+
+
+def tamper(original: Path, path: Path, by: int) -> None:
+    """Moves one sample, towards the original where it moves by one."""
+    before, changed = samples(original), samples(path).copy()
+    towards = 1 if int(changed[5, 5, 0]) < int(before[5, 5, 0]) else -1
+    changed[5, 5, 0] = changed[5, 5, 0] + towards if by == 1 else (int(before[5, 5, 0]) + by) % 256
+    Image.fromarray(changed).save(path)
+
+
+def test_an_untouched_result_is_good_and_stays_untouched(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    before = everything(dst)
+    assert verify(source, dst) == Verification(10, 0, 8, 0, ())
+    assert everything(dst) == before
+    assert verify(source, without_manifest(dst)) == Verification(10, 0, 8, 0, ())
+
+
+def test_one_sample_changed_by_one_level(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    tamper(source / "dog" / "004.png", dst / "dog" / "004.png", 1)
+    found = verify(source, dst)
+    assert (found.checked, found.bad, found.missing) == (10, 1, 0)
+    assert found.problems == (("dog/004.png", "the output has changed since it was written"),)
+
+
+def test_one_sample_changed_by_many_levels(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    tamper(source / "dog" / "004.png", dst / "dog" / "004.png", 40)
+    found = verify(source, dst)
+    assert found.bad == 1
+    assert found.max_abs_delta >= 40
+    assert "above 8 of eps 8/255" in found.problems[0][1]
+
+
+def test_missing_files(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    (dst / "cat" / "photo.png").unlink()
+    (dst / "notes.txt").unlink()
+    for path in (dst, without_manifest(dst)):
+        found = verify(source, path)
+        assert (found.checked, found.bad, found.missing) == (9, 0, 2)
+        assert [name for name, _ in found.problems] == ["cat/photo.jpg", "notes.txt"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_not_as_it_was(done: tuple[Path, Path], kept: bool) -> None:
+    source, dst = done
+    (dst / "notes.txt").write_bytes(b"other")
+    (dst / "cat" / "001.png").write_bytes((dst / "cat" / "001.png").read_bytes()[:400])
+    put(dst / "dog" / "000.png", noise(0, 31))
+    put(dst / "cat" / "grey.png", Image.open(dst / "cat" / "grey.png").convert("RGB"))
+    found = verify(source, dst if kept else without_manifest(dst))
+    assert {name for name, _ in found.problems} == {"notes.txt", "cat/001.png", "dog/000.png", "cat/grey.png"}
+    assert (found.checked, found.bad, found.missing) == (10, 4, 0)
+
+
+def test_lost_metadata_is_bad(tmp_path: Path) -> None:
+    put(tmp_path / "src" / "a.png", crop(1), dpi=(300, 300))
+    job(tmp_path / "src", tmp_path / "dst")
+    put(tmp_path / "dst" / "a.png", Image.fromarray(samples(tmp_path / "dst" / "a.png")))
+    shutil.rmtree(tmp_path / "dst" / ".unlearnable")
+    assert verify(tmp_path / "src", tmp_path / "dst").bad == 1
+
+
+def test_originals_that_changed_left_or_came(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    put(source / "dog" / "000.png", noise(99))
+    (source / "dog" / "002.png").unlink()
+    put(source / "dog" / "new.png", noise(100))
+    found = dict(verify(source, dst).problems)
+    assert found == {
+        "dog/000.png": "the original has changed since it was protected",
+        "dog/002.png": "the original is no longer in SRC",
+        "dog/new.png": "not protected: it came to SRC after the job began",
+    }
+
+
+def test_an_unprotected_copy_is_bad(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    shutil.copy(source / "dog" / "000.png", dst / "dog" / "000.png")
+    assert dict(verify(source, dst).problems) == {"dog/000.png": "the output has changed since it was written"}
+
+
+def test_a_job_that_was_not_finished(done: tuple[Path, Path], tmp_path: Path) -> None:
+    source, _ = done
+    put(source / "cat" / "broken.png", b"no picture")
+    job(source, tmp_path / "other")
+    found = verify(source, tmp_path / "other")
+    assert (found.checked, found.missing) == (10, 1)
+    assert found.problems[0][0] == "cat/broken.png"
+    assert found.problems[0][1].startswith("not protected: not a picture")
+
+
+@pytest.mark.parametrize("container", ["png", "webp"])
+def test_other_containers_are_found_by_name(tmp_path: Path, container: str) -> None:
+    source = folder(tmp_path / "src", 3)
+    put(source / "cat" / "grey.png", crop(2).convert("L"))
+    put(source / "cat" / "photo.bmp", crop(1))
+    job(source, tmp_path / "dst", container=container)
+    assert verify(source, tmp_path / "dst") == Verification(5, 0, 8, 0, ())
+    assert verify(source, without_manifest(tmp_path / "dst")) == Verification(5, 0, 8, 0, ())
+
+
+def test_an_l2_budget_is_checked_as_one(tmp_path: Path) -> None:
+    source = folder(tmp_path / "src", 3)
+    job(source, tmp_path / "dst", method="lsp:paper")
+    assert verify(source, tmp_path / "dst").bad == 0
+    path = tmp_path / "dst" / "dog" / "000.png"
+    Image.fromarray(samples(source / "dog" / "000.png") ^ np.uint8(16)).save(path)
+    assert "root mean square" in dict(verify(source, tmp_path / "dst").problems)["dog/000.png"]
+
+
+def test_places_that_are_not_there(done: tuple[Path, Path], tmp_path: Path) -> None:
+    for src, dst in ((tmp_path / "no", done[1]), (done[0], tmp_path / "no")):
+        with pytest.raises(ValueError, match="neither a file nor a folder"):
+            verify(src, dst)
+
+
+def test_progress(done: tuple[Path, Path]) -> None:
+    events: list[Progress] = []
+    verify(*done, Run(device="cpu", listener=events.append))
+    assert [event.done for event in events] == list(range(1, 12))
+    assert {event.total for event in events} == {11}
+    assert tree(done[1])

@@ -1,0 +1,74 @@
+"""The one supervised loop: it learns, it resumes, and it sees nothing but 8-bit images and labels."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_model
+
+from unlearnable.data import ImageSet, digits
+from unlearnable.models import build
+from unlearnable.run import Cancelled, Run
+from unlearnable.training import CropFlip, Recipe, accuracy, predict
+
+QUICK = Recipe(model="lenet", epochs=4, augment=CropFlip(1, flip=False))
+
+
+def test_it_learns_digits(run: Run) -> None:
+    train, test = digits()
+    victim = QUICK.train(train, run, test)
+    assert victim.test_acc[-1] > 0.8
+    assert accuracy(victim.network, test, run) == pytest.approx(victim.test_acc[-1])
+    assert len(victim.train_acc) == len(victim.test_acc) == 4
+
+
+def test_stopped_and_resumed_gives_the_same_weights(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    whole = QUICK.train(small, run, small)
+    calls = iter(range(10))
+    with pytest.raises(Cancelled):
+        QUICK.train(small, replace(run, directory=tmp_path, cancelled=lambda: next(calls) == 2), small)
+    resumed = QUICK.train(small, replace(run, directory=tmp_path), small)
+    assert resumed.test_acc == whole.test_acc
+    for ours, theirs in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_rows_of_unknown_label_are_left_out(small: ImageSet, run: Run) -> None:
+    half = torch.arange(len(small)) % 2 == 0
+    masked = ImageSet(small.images, torch.where(half, small.labels, -1), small.classes)
+    ours = QUICK.train(masked, run, small)
+    theirs = QUICK.train(small.subset(half.nonzero().flatten()), run, small)
+    assert ours.test_acc == theirs.test_acc
+
+
+def test_given_weights_are_where_it_starts(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    with run.seeded("other"):
+        network = build("lenet", 10, small.size)
+    save_model(network, str(tmp_path / "start.safetensors"))
+    started = replace(QUICK, init=tmp_path / "start.safetensors").start(small, run)
+    assert torch.equal(predict(started, small.images, run), predict(network, small.images, run))
+
+
+def test_one_image_is_too_few(small: ImageSet, run: Run) -> None:
+    with pytest.raises(ValueError, match="at least 2 labelled images, got 1"):
+        QUICK.train(small.subset(torch.tensor([0])), run)
+
+
+def test_a_last_batch_of_one_is_trained_on(small: ImageSet, run: Run) -> None:
+    recipe = replace(QUICK, model="cnn", batch=95, epochs=1)
+    assert recipe.train(small, run).train_acc[0] <= 1
+
+
+def test_crops_are_windows_of_the_padded_picture() -> None:
+    x = torch.arange(2 * 3 * 6 * 6, dtype=torch.float32).reshape(2, 3, 6, 6) / 216
+    padded = torch.nn.functional.pad(x, [2] * 4)
+    cropped = CropFlip(2)(x, Run(0).rng("crop"))
+    windows = [padded[:, :, i : i + 6, j : j + 6] for i in range(5) for j in range(5)]
+    windows += [window.flip(3) for window in windows]
+    assert all(any(torch.equal(cropped[n], window[n]) for window in windows) for n in range(2))
+
+
+def test_no_padding_and_no_flip_change_nothing() -> None:
+    x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(CropFlip(0, flip=False)(x, Run(0).rng("crop")), x)

@@ -1,0 +1,101 @@
+"""The command line: a thin face. It parses, calls the library and prints; nothing else in the package prints."""
+
+import contextlib
+import dis
+import json
+import os
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+from unlearnable import __version__
+from unlearnable.cli.answer import printable
+from unlearnable.cli.parsing import UsageError, nearest, parse, parser
+from unlearnable.cli.progress import listening
+from unlearnable.cli.verbs import VERBS
+
+COULD_NOT_START, STOPPED, PIPE_CLOSED = 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit status: 0 all well, 1 some items failed, 2 could not start."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # read when torch is loaded: threads that spin while they wait make small networks 6 times slower on a busy machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return _command(words)
+    except SystemExit as end:  # --help and --print_config
+        return int(end.code or 0)
+    except UsageError as mistake:
+        return _refuse(str(mistake))
+    except KeyboardInterrupt:
+        _tell(f"stopped: {VERBS[words[0]].stopped if words and words[0] in VERBS else 'run it again'}")
+        return STOPPED
+    except BrokenPipeError:
+        # the interpreter flushes once more at exit and would complain then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        return _refuse(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}")
+    except ValueError as error:
+        if not _said_on_purpose(error.__traceback__):
+            raise
+        return _refuse(str(error))
+
+
+def _command(words: list[str]) -> int:
+    if not words:
+        raise UsageError(f"nothing to do: the verbs are {', '.join(VERBS)}; unlearnable --help says more")
+    if words[0] in ("-h", "--help", "help", "-V", "--version"):
+        _answer(f"unlearnable {__version__}" if words[0] in ("-V", "--version") else _overview())
+        return 0
+    if words[0].startswith("-"):
+        raise UsageError(f"the verb comes before {words[0]}: unlearnable VERB [flags], with one of {', '.join(VERBS)}")
+    if words[0] not in VERBS:
+        raise UsageError(f"unknown verb {words[0]!r}: {nearest(words[0], list(VERBS))}")
+    return _verb(words[0], words[1:])
+
+
+def _verb(name: str, words: list[str]) -> int:
+    verb = VERBS[name]
+    asked = parser(name, verb.about, lambda made: verb.flags(made, words[0] if words else ""))
+    args = parse(asked, words)
+    with contextlib.redirect_stdout(sys.stderr), listening(args.quiet) as listener:  # stdout is the answer's alone
+        from unlearnable.run import Run
+
+        answer = verb.work(args, Run(args.seed, args.device, listener=listener))
+    for failed, reason in answer.failures:
+        _tell(f"failed: {printable(failed)}: {printable(reason)}")
+    _answer(json.dumps(answer.json) if args.json else answer.text)
+    return int(answer.unwell)
+
+
+def _overview() -> str:
+    verbs = [f"  {name:10}{verb.about}" for name, verb in VERBS.items()]
+    first = "unlearnable makes image collections useless for training that their owner did not allow."
+    last = "unlearnable VERB --help shows the flags of a verb. A first look: unlearnable demo"
+    return "\n".join([first, "", "verbs:", *verbs, "", last])
+
+
+def _said_on_purpose(trace: TracebackType | None) -> bool:
+    """Was it a `raise` of this package, for the user to read? Whatever else is a bug, and keeps its traceback."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    ours = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == "unlearnable"
+    return ours and trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
+def _refuse(reason: str) -> int:
+    _tell(f"unlearnable: {printable(' '.join(reason.split()))}")
+    return COULD_NOT_START
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _answer(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,127 @@
+"""evaluate, bench, tables: how well it worked."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from unlearnable.cli.answer import Answer
+from unlearnable.cli.parsing import Parser, UsageError
+
+if TYPE_CHECKING:
+    from unlearnable.data import ImageSet
+    from unlearnable.run import Run
+
+
+def evaluate_flags(parser: Parser, first: str) -> None:
+    """Three labelled collections, and who trains on them."""
+    parser.add_argument("clean", metavar="CLEAN", type=str, help="the originals, one folder for each class")
+    parser.add_argument("protected", metavar="PROTECTED", type=str, help="what protect made of them")
+    parser.add_argument("test", metavar="TEST", type=str, help="other pictures of the same classes, not protected")
+    parser.add_argument("--adversaries", type=str, default="standard", metavar="A,B", help="who trains on the pictures")
+    parser.add_argument("--models", type=str, default="cnn", metavar="M,N", help="what they train")
+    parser.add_argument("--seeds", type=int, default=1, help="how often each of them trains")
+    parser.add_argument("--rate", type=float, default=1.0, help="the share of protected pictures, the rest is clean")
+    parser.add_argument("--relabel", type=str, metavar="kmeans:K", help="labels the adversary makes up itself")
+    parser.add_argument("--size", type=int, help="side of the pictures in training; that of the first one")
+    parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
+    parser.add_argument("--out", type=str, metavar="DIR", help="a folder for the table and the figures")
+
+
+def bench_flags(parser: Parser, first: str) -> None:
+    """Which suite."""
+    parser.add_argument("suite", metavar="SUITE", type=str, help="a name from unlearnable list")
+    parser.add_argument("--tier", type=str, default="quick", metavar="{quick,full}", help="two cores, or one GPU")
+    parser.add_argument("--out", type=str, default="results", metavar="DIR", help="a record for each cell goes there")
+    parser.add_argument("--shard", type=str, default="1/1", metavar="I/N", help="only every N-th cell, from the I-th")
+
+
+def tables_flags(parser: Parser, first: str) -> None:
+    """Where the records are."""
+    parser.add_argument("results", metavar="RESULTS", type=str, help="the folder bench wrote")
+
+
+def evaluate(args: Namespace, run: "Run") -> Answer:
+    """Trains victims on clean and on protected pictures and compares them."""
+    from unlearnable import experiment, tables
+
+    adversaries, models = _names(args.adversaries), _names(args.models)
+    _check_names(adversaries, models)
+    clean, protected, test = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
+    evaluation = experiment.evaluate(
+        clean, protected, test, adversaries=adversaries, models=models, seeds=args.seeds, rate=args.rate,
+        relabelling=args.relabel, epochs=args.epochs, run=run,
+    )  # fmt: skip
+    if args.out is not None:
+        tables.write(evaluation, Path(args.out))
+    return Answer(evaluation.as_json(), tables.markdown(evaluation))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _check_names(adversaries: tuple[str, ...], models: tuple[str, ...]) -> None:
+    """Before anything is loaded or trained."""
+    from unlearnable.adversaries import adversary
+    from unlearnable.models import MODELS
+
+    for name in adversaries:
+        adversary(name)
+    for name in models:
+        if name not in MODELS:
+            raise UsageError(f"--models must be of {', '.join(MODELS)}, got {name!r}")
+    if not adversaries or not models:
+        raise UsageError("--adversaries and --models need a name at least")
+
+
+def _load(clean: Path, protected: Path, test: Path, size: int | None) -> "tuple[ImageSet, ImageSet, ImageSet]":
+    from unlearnable.data import load_labelled
+
+    if size is not None and size < 1:
+        raise UsageError(f"--size must be 1 or more, got {size}")
+    originals, names = load_labelled(clean, size)
+    copies, copied = load_labelled(protected, originals.size)
+    rows = matching(names, copied)
+    if missing := [name for name, row in zip(names, rows, strict=True) if row is None]:
+        raise UsageError(f"{protected} lacks {len(missing)} of {len(names)} pictures of {clean}, first {missing[0]}")
+    chosen = [row for row in rows if row is not None]
+    return originals, originals.with_images(copies.images[chosen]), load_labelled(test, originals.size)[0]
+
+
+def matching(names: tuple[str, ...], copied: tuple[str, ...]) -> list[int | None]:
+    """The row in `copied` of every name, its suffix aside: photo.jpg was written as photo.png or photo.jpg.png."""
+    by_name = {name: row for row, name in enumerate(copied)}
+    by_stem = {str(PurePosixPath(name).with_suffix("")): row for row, name in enumerate(copied)}
+    taken: set[int] = {by_name[name] for name in names if name in by_name}
+    rows: list[int | None] = []
+    for name in names:
+        stem = str(PurePosixPath(name).with_suffix(""))
+        others = (by_stem.get(name), by_stem.get(stem))
+        row = by_name.get(name, next((other for other in others if other is not None and other not in taken), None))
+        taken |= set() if row is None else {row}
+        rows.append(row)
+    return rows
+
+
+def bench(args: Namespace, run: "Run") -> Answer:
+    """Measures what is missing of a suite."""
+    from unlearnable import experiment, suites
+
+    shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
+    if shard is None:
+        raise UsageError(f"--shard must be I/N, such as 1/4, got {args.shard!r}")
+    cells = suites.cells(args.suite, args.tier)
+    measured, already = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
+    said = {"measured": measured, "already": already, "out": args.out}
+    text = f"{measured} cells measured, {already} were there; as a table: unlearnable tables {args.out}"
+    return Answer(said, text)
+
+
+def tables(args: Namespace, run: "Run") -> Answer:
+    """Records as tables."""
+    from unlearnable import tables as drawn
+
+    markdown = drawn.render(Path(args.results))
+    return Answer({"markdown": markdown}, markdown)

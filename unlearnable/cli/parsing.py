@@ -1,0 +1,129 @@
+"""What may be typed: the flags of every verb, and what is said of a mistake, in one line."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+Number = str | float  # an eps: 8/255 is text, 0.03 in a recipe is a number
+
+
+class UsageError(Exception):
+    """What was typed cannot be done: why, in one line."""
+
+
+class Parser(ArgumentParser):
+    """The arguments of one verb. A mistake raises `UsageError`."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UsageError(in_plain_words(" ".join(message.split()), self)) from ex
+
+    @property
+    def flags(self) -> list[str]:
+        """All flags, as they are typed."""
+        return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The arguments that are not flags: what they are called in help, by the name their value has."""
+        return {a.dest: str(a.metavar or a.dest) for a in self._actions if not a.option_strings}
+
+
+def parser(verb: str, about: str, add: Callable[[Parser], None]) -> Parser:
+    """The parser of a verb: its own arguments, and those that every verb has."""
+    made = Parser(prog=f"unlearnable {verb}", description=about, allow_abbrev=False, exit_on_error=True)
+    made.add_argument("--config", action="config", metavar="FILE", help="a recipe.yaml with values for these flags")
+    add(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else")
+    made.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    made.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    made.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where networks compute")
+    return made
+
+
+def parse(made: Parser, argv: Sequence[str]) -> Namespace:
+    """The values of the arguments: what is typed wins over a recipe, a recipe over the defaults."""
+    return made.parse_args(_recipe_first(list(argv)))
+
+
+def _recipe_first(argv: list[str]) -> list[str]:
+    for at, word in enumerate(argv):
+        if word == "--config" and at + 1 < len(argv):
+            return [*argv[at : at + 2], *argv[:at], *argv[at + 2 :]]
+        if word.startswith("--config="):
+            return [word, *argv[:at], *argv[at + 1 :]]
+    return argv
+
+
+def nearest(word: str, allowed: Sequence[str]) -> str:
+    """': did you mean X?' where something allowed looks like the word, else what is allowed."""
+    near = get_close_matches(word, allowed, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(allowed)}"
+
+
+def in_plain_words(message: str, made: Parser) -> str:
+    """jsonargparse's words for a mistake as one line that says what is allowed."""
+    for mistake in _MISTAKES:
+        if found := re.search(mistake.pattern, message):
+            return mistake.say(found.groupdict(), made)
+    return message
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    pattern: str
+    say: Callable[[dict[str, str], Parser], str]
+
+
+def _wrong_value(said: dict[str, str], made: Parser) -> str:
+    name = made.places.get(said["key"]) or "--" + said["key"]
+    kind = said["kind"]
+    choices = re.findall(r"'([^']*)'", kind.partition("Literal")[2])
+    kinds = (
+        name
+        for word, name in (("int", "a whole number"), ("float", "a number"), ("str", "text"))
+        if f"'{word}'" in kind
+    )
+    allowed = f"one of {', '.join(choices)}" if choices else next(kinds, kind)
+    return f"{name} must be {allowed}, got {said['value']!r}"
+
+
+def _unknown(said: dict[str, str], made: Parser) -> str:
+    words = said["words"].split()
+    flag = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if flag is None:
+        return f"{words[0]!r} is one argument too many: the form is {form(made)}"
+    return f"unknown flag {flag}: {nearest(flag, made.flags)}"
+
+
+def _missing(said: dict[str, str], made: Parser) -> str:
+    names = [made.places.get(name, name) for name in said["names"].split(", ")]
+    return f"{' and '.join(names)} missing: the form is {form(made)}"
+
+
+def _unknown_key(said: dict[str, str], made: Parser) -> str:
+    keys = [flag.removeprefix("--").replace("-", "_") for flag in made.flags] + list(made.places)
+    return f"the recipe has an unknown {said['key']}: {nearest(said['key'], keys)}"
+
+
+def form(made: Parser) -> str:
+    """How the verb is typed."""
+    return " ".join([made.prog, *made.places.values(), "[flags]"])
+
+
+_MISTAKES = (
+    _Mistake(r'Parser key "config": (?P<why>.*)', lambda said, _: f"--config: {said['why']}"),
+    _Mistake(r'Parser key "(?P<key>\w+)": Expected an? (?P<kind>.*)\. Got value: (?P<value>.*)$', _wrong_value),
+    _Mistake(r"unrecognized arguments: (?P<words>.*)", _unknown),
+    _Mistake(r"the following arguments are required: (?P<names>.*)", _missing),
+    _Mistake(r"Option '(?P<key>[^']*)' is not accepted", _unknown_key),
+    _Mistake(r"argument (?P<flag>--\S+): expected one argument", lambda said, _: f"{said['flag']} needs a value"),
+    _Mistake(r"argument (?P<flag>--\S+): ignored explicit", lambda said, _: f"{said['flag']} takes no value"),
+    _Mistake(
+        r"Problems parsing config: (?P<why>.*)|Unexpected config: (?P<what>.*)",
+        lambda said, _: f"--config must be YAML of the form flag: value: {said['why'] or said['what']}",
+    ),
+)

@@ -1,0 +1,144 @@
+"""protect, fit, verify: files in, files out."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import Namespace
+
+from unlearnable.cli.answer import Answer
+from unlearnable.cli.parsing import Number, Parser, UsageError
+
+if TYPE_CHECKING:
+    from unlearnable.job import Preview, Summary
+    from unlearnable.protections import Protection
+    from unlearnable.run import Run
+
+Labelling = Literal["auto", "folders", "none"]
+Container = Literal["keep", "png", "webp"]
+SRC = "a picture, a folder, a .zip, .tar or .parquet; never written to"
+EPS = "the largest change of a value, such as 8/255"
+
+
+def protect_flags(parser: Parser, first: str) -> None:
+    """What to protect, where to, and how."""
+    parser.add_argument("source", metavar="SRC", type=str, help=SRC)
+    parser.add_argument("destination", metavar="DST", type=str, help="the protected collection: same names and layout")
+    parser.add_argument("--method", type=str, help="a name, a name:preset, or a folder made by fit (default: lsp)")
+    parser.add_argument("--eps", type=Number, help=EPS)
+    parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
+    parser.add_argument("--format", type=Container, default="keep", help="what pictures are written as")
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
+    parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    parser.add_argument("--engine", type=Literal["local"], default="local", help="where the work runs")
+
+
+def fit_flags(parser: Parser, first: str) -> None:
+    """What to fit on, and a flag for every field of the method."""
+    from unlearnable.protections import PROTECTIONS, protection
+
+    if not first or first.startswith("-"):
+        raise UsageError(f"fit begins with a method, one of {', '.join(PROTECTIONS)}: unlearnable fit METHOD SRC OUT")
+    chosen = protection(first)
+    parser.add_argument("method", metavar="METHOD", type=str, help="a name or name:preset")
+    parser.add_argument("source", metavar="SRC", type=str, help=SRC)
+    parser.add_argument("out", metavar="OUT", type=str, help="a folder: protect takes it as --method OUT")
+    parser.add_argument("--eps", type=Number, help=EPS)
+    parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
+    parser.add_argument("--size", type=int, help="side of the working copies; that of small pictures, else 64")
+    parser.add_class_arguments(type(chosen), skip={"budget"})
+    parser.set_defaults({name: getattr(chosen, name) for name in _fields(chosen)})
+
+
+def verify_flags(parser: Parser, first: str) -> None:
+    """The two collections."""
+    parser.add_argument("source", metavar="SRC", type=str, help="the originals")
+    parser.add_argument("destination", metavar="DST", type=str, help="what protect made of them")
+
+
+def protect(args: Namespace, run: "Run") -> Answer:
+    """Protects a collection."""
+    from unlearnable import job
+    from unlearnable.pixels import parse_eps
+
+    asked = job.Job(
+        Path(args.source), Path(args.destination), args.method or job.DEFAULT_METHOD,
+        None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
+    )  # fmt: skip
+    if args.dry_run:
+        return _planned(job.dry_run(asked))
+    try:
+        done = job.protect(asked, run)
+    except job.Halted as reason:
+        raise UsageError(f"{reason}; once that is mended the same command with --resume goes on") from reason
+    text = (
+        f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
+        f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
+        f"to check it again: unlearnable verify {args.source} {args.destination}"
+    )
+    return Answer(_summary(done), text, done.failures, unwell=done.failed > 0)
+
+
+def _summary(done: "Summary") -> dict[str, Any]:
+    return {
+        "protected": done.protected,
+        "copied": done.copied,
+        "failed": done.failed,
+        "max_abs_delta": done.max_abs_delta,
+        "seconds": round(done.seconds, 3),
+        "images_per_second": round(done.images_per_second, 3),
+        "method": done.method,
+        "eps": done.eps,
+    }
+
+
+def _planned(plan: "Preview") -> Answer:
+    """What would be done has the same keys; what only work can tell is null."""
+    said = {"protected": plan.protected, "copied": plan.copied, "failed": plan.failed, "max_abs_delta": None}
+    said |= {"seconds": None, "images_per_second": None}
+    text = f"nothing was written; it would be {_counted(plan)} with {plan.method} at eps {plan.eps}"
+    return Answer(said | {"method": plan.method, "eps": plan.eps}, text, plan.failures, unwell=plan.failed > 0)
+
+
+def _counted(files: "Summary | Preview") -> str:
+    return f"{files.protected} protected, {files.copied} copied, {files.failed} failed"
+
+
+def fit(args: Namespace, run: "Run") -> Answer:
+    """Fits a method on a collection, to be used by protect."""
+    from unlearnable import job
+
+    method = method_of(args)
+    job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
+    said = {"method": args.method, "eps": str(method.budget), "out": args.out}
+    return Answer(said, f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {args.out}")
+
+
+def method_of(args: Namespace) -> "Protection":
+    """The method with the values that were typed."""
+    from unlearnable.pixels import Budget, parse_eps
+    from unlearnable.protections import protection
+
+    method = protection(args.method)
+    method = replace(method, **{name: args[name] for name in _fields(method)})  # type: ignore[type-var]
+    if args.eps is None:
+        return method
+    return replace(method, budget=Budget("linf", parse_eps(args.eps)))  # type: ignore[type-var]
+
+
+def _fields(method: "Protection") -> list[str]:
+    return [field.name for field in fields(method) if field.name != "budget"]  # type: ignore[arg-type]
+
+
+def verify(args: Namespace, run: "Run") -> Answer:
+    """Compares a protected collection with its originals."""
+    from unlearnable import job
+
+    found = job.verify(Path(args.source), Path(args.destination), run)
+    said = {key: getattr(found, key) for key in ("checked", "bad", "max_abs_delta", "missing")}
+    text = (
+        f"{found.checked} checked, {found.bad} bad, {found.missing} missing; "
+        f"largest change: {found.max_abs_delta} grey levels"
+    )
+    return Answer(said, text, found.problems, unwell=bool(found.bad or found.missing))

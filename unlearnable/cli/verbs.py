@@ -1,0 +1,45 @@
+"""The table of verbs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from unlearnable.cli import looking, measuring, protecting
+from unlearnable.cli.answer import Answer
+from unlearnable.cli.parsing import Parser
+
+if TYPE_CHECKING:
+    from unlearnable.run import Run
+
+
+@dataclass(frozen=True)
+class Verb:
+    """about: one line; flags: adds its own, given the first word that was typed; stopped: what to do after Ctrl-C."""
+
+    about: str
+    flags: Callable[[Parser, str], None]
+    work: Callable[[Namespace, "Run"], Answer]
+    stopped: str = "nothing is left half done: run it again"
+
+
+_AGAIN = "the same command goes on where it stopped"
+
+VERBS: dict[str, Verb] = {
+    "protect": Verb(
+        "protect a collection of pictures", protecting.protect_flags, protecting.protect,
+        "the same command with --resume goes on where it stopped",
+    ),
+    "fit": Verb("fit a method on a collection, for protect --method OUT", protecting.fit_flags, protecting.fit, _AGAIN),
+    "verify": Verb("compare a protected collection with its originals", protecting.verify_flags, protecting.verify),
+    "evaluate": Verb(
+        "train on clean and on protected pictures and compare", measuring.evaluate_flags, measuring.evaluate,
+        "nothing was kept: run it again",
+    ),
+    "demo": Verb("see it work on pictures that come along, no download", looking.demo_flags, looking.demo),
+    "list": Verb("protections, adversaries, models and suites by name", looking.no_flags, looking.listing),
+    "doctor": Verb("check this installation", looking.no_flags, looking.doctor),
+    "bench": Verb("measure a suite of the project's own", measuring.bench_flags, measuring.bench, _AGAIN),
+    "tables": Verb("the records of bench as tables", measuring.tables_flags, measuring.tables),
+}  # fmt: skip

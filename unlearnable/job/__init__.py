@@ -1,0 +1,12 @@
+"""The main job: a collection of pictures in, the same collection protected out; and whether it still is."""
+
+from unlearnable.job.fitting import fit as fit
+from unlearnable.job.manifest import Halted as Halted
+from unlearnable.job.places import DEFAULT_METHOD as DEFAULT_METHOD
+from unlearnable.job.places import Job as Job
+from unlearnable.job.protecting import Preview as Preview
+from unlearnable.job.protecting import Summary as Summary
+from unlearnable.job.protecting import dry_run as dry_run
+from unlearnable.job.protecting import protect as protect
+from unlearnable.job.verifying import Verification as Verification
+from unlearnable.job.verifying import verify as verify

@@ -1,0 +1,191 @@
+"""From a method's name, or a folder written by `fit`, to a perturbation that fits the pictures of a job."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unlearnable import perturbation as perturbations
+from unlearnable.data import ImageSet, blank
+from unlearnable.files import Collection, Item, Refused, decode, is_picture_name, open_collection
+from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
+from unlearnable.perturbation import Perturbation
+from unlearnable.pixels import Budget
+from unlearnable.protections import PROTECTIONS, Protection, describe, protection
+from unlearnable.run import Run
+
+SIZE = 64
+_LOOKED_AT = 64
+_SAMPLE = 5000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a job protects with. method: fitted or to be fitted; identity: JSON values that two runs of one job share;
+    folder: where the fitted perturbation lies, None where it must be fitted first."""
+
+    method: Protection
+    budget: Budget
+    identity: dict[str, Any]
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A perturbation and what is known of how it was fitted. pictures: digest of their names; unreadable: the picture
+    numbers that were black while it was fitted."""
+
+    perturbation: Perturbation
+    known: Fitted
+    pictures: str
+    unreadable: frozenset[int]
+
+
+def choose(method: str, eps: float | None) -> Choice:
+    """The method of that name, name:preset, or in that folder, with the budget wanted. Raises ValueError."""
+    if method.partition(":")[0] not in PROTECTIONS and Path(method).is_dir():
+        return _fitted_choice(Path(method), eps)
+    try:
+        chosen = protection(method)
+    except ValueError as error:
+        raise ValueError(f"{error}; or a folder written by `unlearnable fit`") from None
+    if eps is not None:
+        chosen = replace(chosen, budget=Budget("linf", eps))  # type: ignore[type-var]
+    return Choice(chosen, chosen.budget, {"method": _plain(chosen)})
+
+
+def _fitted_choice(folder: Path, eps: float | None) -> Choice:
+    _, config = perturbations.load(folder)
+    try:
+        method = _protection(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder}/config.json does not say which method was fitted: {error}") from None
+    budget = method.budget if eps is None else Budget("linf", eps)
+    if budget.eps > method.budget.eps:
+        raise ValueError(f"eps {budget} is above {method.budget}, which {folder} was fitted for: use that or less")
+    files = [(folder / name).read_bytes() for name in ("config.json", "perturbation.safetensors")]
+    return Choice(method, budget, {"method": f"fitted {hashlib.sha256(b''.join(files)).hexdigest()}"}, folder)
+
+
+def fit(
+    method: Protection, source: Path, out: Path, run: Run, labels: Wanted = "auto", size: int | None = None
+) -> None:
+    """Fits a protection to the pictures of a folder or archive: config.json and perturbation.safetensors in `out`,
+    usable as the method of a job. size: working size in pixels, by default that of small square pictures, else 64.
+
+    Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` holds a protection already,
+    lies inside the source, or the pictures have no labels and need them.
+    """
+    if (out / "config.json").exists():
+        raise ValueError(f"OUT {str(out)!r} holds a fitted protection already: name another folder")
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
+    collection = open_collection(source)
+    try:
+        pictures = pictures_of(collection)
+        labelling = label_pictures(collection, pictures, labels, method.needs_labels, run)
+        side = size or working_size(collection, pictures)
+        fit_pictures(method, collection, pictures, labelling, side, out, out / ".checkpoints", run)
+    finally:
+        collection.close()
+
+
+def fit_pictures(
+    method: Protection, source: Collection, pictures: Sequence[Item], labelling: Labelling, size: int,
+    out: Path, checkpoints: Path, run: Run,
+) -> None:  # fmt: skip
+    """Fits the method and saves the perturbation in `out`; checkpoints are removed once it is saved."""
+    data, unreadable = _images(method, source, pictures, labelling, size, run)
+    here = replace(run, directory=checkpoints)
+    here.claim({"method": describe(method), "data": data.fingerprint})
+    perturbation = method.fit(data, here)
+    about = {
+        "protection": describe(method),
+        "seed": run.seed,
+        "classes": list(labelling.classes),
+        "labels": labelling.origin,
+        "pictures": digest(item.name for item in pictures),
+        "unreadable": unreadable,
+    }
+    perturbations.save(out, perturbation, about)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def load(folder: Path) -> Ready:
+    """What `fit_pictures` saved. Raises ValueError where there is none."""
+    perturbation, config = perturbations.load(folder)
+    try:
+        known = Fitted(tuple(config["classes"]), config["labels"], config["seed"])
+        return Ready(perturbation, known, config["pictures"], frozenset(config["unreadable"]))
+    except KeyError as error:
+        raise ValueError(f"{folder}/config.json has no {error}: fit the protection again") from None
+
+
+def pictures_of(source: Collection) -> list[Item]:
+    """The files whose names promise a picture, in listing order: their place here is their picture number.
+
+    Raises ValueError where there is none.
+    """
+    pictures = [item for item in source.items if is_picture_name(item.name)]
+    if not pictures:
+        raise ValueError(f"SRC {str(source.path)!r} holds no pictures: check the path")
+    return pictures
+
+
+def working_size(source: Collection, pictures: Sequence[Item]) -> int:
+    """The side of small square pictures, where the first ones all are of one; else 64 pixels."""
+    sides = set()
+    for item in pictures[:_LOOKED_AT]:
+        try:
+            height, width, _ = decode(source.read(item), item.name).planes.shape
+        except Refused:
+            continue
+        if height != width or height > SIZE:
+            return SIZE
+        sides.add(height)
+    return sides.pop() if len(sides) == 1 else SIZE
+
+
+def digest(names: Iterable[str]) -> str:
+    """A hash of a list of names."""
+    found = hashlib.blake2b(digest_size=16)
+    for name in names:
+        found.update(os.fsencode(name) + b"\0")
+    return found.hexdigest()
+
+
+def _images(
+    method: Protection,
+    source: Collection,
+    pictures: Sequence[Item],
+    labelling: Labelling,
+    size: int,
+    run: Run,
+) -> tuple[ImageSet, list[int]]:
+    """What the method is fitted on, and the numbers of the pictures that are black in it."""
+    labels, classes = labelling.labels, labelling.classes
+    if not method.needs_images:
+        return blank(labels, classes, size), []
+    if not method.transfers:
+        images, readable = views(source, pictures, size, run, "read")
+        labels = labels.clamp_min(0) if classes else labels
+        return ImageSet(images, labels, classes), (~readable).nonzero().flatten().tolist()
+    rows = torch.arange(min(_SAMPLE, len(pictures))) * len(pictures) // min(_SAMPLE, len(pictures))
+    images, readable = views(source, [pictures[row] for row in rows], size, run, "read")
+    if not readable.any():
+        raise ValueError(f"SRC {str(source.path)!r} holds no picture that can be read: nothing to fit on")
+    return ImageSet(images, labels[rows], classes).subset(readable.nonzero().flatten()), []
+
+
+def _plain(method: Protection) -> dict[str, Any]:
+    return {name: value for name, value in describe(method).items() if name != "budget"}
+
+
+def _protection(config: dict[str, Any]) -> Protection:
+    described = dict(config["protection"])
+    return protection(described.pop("name"), **described)

@@ -1,0 +1,133 @@
+"""Which class each picture of a job belongs to: the folder it lies in, a k-means cluster, or nothing known."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from unlearnable.data import ImageSet, cluster
+from unlearnable.files import Collection, Item, Refused
+from unlearnable.job.parallel import decoded, results
+from unlearnable.pixels import Bytes, Labels
+from unlearnable.run import Run
+
+Wanted = Literal["auto", "folders", "none"]
+Origin = Literal["folders", "clusters", "none"]
+_CLUSTERS = 10
+_THUMBNAIL = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Labelling:
+    """labels: (n,) by picture number, -1 = unknown; classes: their names; origin: where they come from."""
+
+    labels: Labels
+    classes: tuple[str, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The classes that a perturbation was fitted on, which further pictures must be sorted into."""
+
+    classes: tuple[str, ...]
+    origin: Origin
+    seed: int
+
+
+def label_pictures(
+    source: Collection,
+    pictures: Sequence[Item],
+    wanted: Wanted,
+    needed: bool,
+    run: Run,
+    known: Fitted | None = None,
+) -> Labelling:
+    """The class of every picture.
+
+    auto: folder names where every picture lies in one and there are at least two; clusters of small views, only where
+    labels are needed, otherwise. folders: folder names or nothing. none: never folder names.
+    known: use these classes. Raises ValueError where folder names are wanted or needed and missing.
+    """
+    found = [_folder(source, item) for item in pictures]
+    sound = [name for name, item in zip(found, pictures, strict=True) if item.problem is None]
+    complete = bool(sound) and all(sound)
+    if wanted == "folders" and not complete:
+        said = _first_without(found, pictures)
+        raise ValueError(f"labels 'folders' needs every picture in a class folder, but {said}")
+    if known is not None and known.origin == "none":
+        return _unknown(pictures)
+    clustered = known is not None and known.origin == "clusters" and wanted != "folders"
+    if wanted == "folders" or (wanted == "auto" and complete and len(set(sound)) >= 2 and not clustered):
+        return _by_folder(found, sound, known)
+    if not needed:
+        return _unknown(pictures)
+    k, seed = (len(known.classes), known.seed) if known else (_CLUSTERS, run.seed)
+    return _by_cluster(source, pictures, k, seed, run)
+
+
+def needs_folders(source: Collection, pictures: Sequence[Item], wanted: Wanted) -> None:
+    """Raises ValueError where folder names are wanted and a picture has none: what can be said before any work."""
+    if wanted == "folders":
+        label_pictures(source, pictures, wanted, False, Run())
+
+
+def views(source: Collection, pictures: Sequence[Item], size: int, run: Run, stage: str) -> tuple[Bytes, torch.Tensor]:
+    """(the pictures squashed to (n, 3, size, size), black where unreadable; which are readable, (n,) bool)."""
+    images = torch.zeros(len(pictures), 3, size, size, dtype=torch.uint8)
+    readable = torch.zeros(len(pictures), dtype=torch.bool)
+
+    def load(row: int) -> int:
+        try:
+            name = pictures[row].name
+            with decoded(source.read(pictures[row]), name) as picture:
+                images[row] = torch.from_numpy(picture.view(size).transpose(2, 0, 1).copy())
+            readable[row] = True
+        except Refused:
+            pass  # said once, where the picture is to be protected
+        return row
+
+    with closing(results(load, range(len(pictures)), run)) as loaded:
+        for done, _ in enumerate(loaded, 1):
+            run.report(stage, done, len(pictures))
+    return images, readable
+
+
+def _folder(source: Collection, item: Item) -> str | None:
+    try:
+        return source.label(item)
+    except Refused:  # a label file of an archive that cannot be read
+        return None
+
+
+def _first_without(found: Sequence[str | None], pictures: Sequence[Item]) -> str:
+    missing = next((i.name for name, i in zip(found, pictures, strict=True) if not name and not i.problem), None)
+    return "there is none that can be read" if missing is None else f"{missing!r} lies in none"
+
+
+def _by_folder(found: Sequence[str | None], sound: Sequence[str | None], known: Fitted | None) -> Labelling:
+    names = {name for name in sound if name}
+    classes = known.classes if known else tuple(sorted(names))
+    if strange := sorted(names - set(classes)):
+        raise ValueError(
+            f"class {strange[0]!r} is not among those the protection was fitted on ({', '.join(classes[:10])}): "
+            "rename the folder, or use labels 'none'"
+        )
+    number = {name: i for i, name in enumerate(classes)}
+    return Labelling(torch.tensor([number.get(name or "", -1) for name in found]), classes, "folders")
+
+
+def _by_cluster(source: Collection, pictures: Sequence[Item], k: int, seed: int, run: Run) -> Labelling:
+    """Unreadable pictures get the first cluster, so that they can be protected once they are repaired."""
+    thumbnails, readable = views(source, pictures, _THUMBNAIL, run, "labels")
+    labels = torch.zeros(len(pictures), dtype=torch.int64)
+    if readable.any():
+        seen = thumbnails[readable]
+        labels[readable] = cluster(ImageSet(seen, torch.zeros(len(seen), dtype=torch.int64), ("all",)), k, seed)
+    return Labelling(labels, tuple(f"cluster {i}" for i in range(int(labels.max()) + 1)), "clusters")
+
+
+def _unknown(pictures: Sequence[Item]) -> Labelling:
+    return Labelling(torch.full((len(pictures),), -1), (), "none")

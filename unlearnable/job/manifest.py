@@ -1,0 +1,206 @@
+"""The manifest: what became of every file of a job, in one sqlite file that survives a kill at any moment."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["waiting", "protected", "copied", "failed"]
+FILE = "manifest.sqlite"
+_PAGE = 1000
+_TABLES = """
+CREATE TABLE IF NOT EXISTS job (key TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER PRIMARY KEY, name BLOB, picture INTEGER, label INTEGER, status TEXT DEFAULT 'waiting', reason TEXT,
+    output BLOB, source_sha256 TEXT, output_sha256 TEXT, max_delta INTEGER, psnr REAL, notes TEXT);
+"""
+_ROWS = """
+SELECT id, name, picture, label, status, reason, output, source_sha256, output_sha256, max_delta, psnr, notes
+FROM files WHERE id > ? AND status IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
+"""
+_RECORD = """
+UPDATE files SET status = ?, reason = ?, output = ?, source_sha256 = ?, output_sha256 = ?, max_delta = ?, psnr = ?,
+notes = ? WHERE id = ?
+"""
+_COUNT = "SELECT count(*) FROM files WHERE status IN (SELECT value FROM json_each(?))"
+_ALL: tuple[Status, ...] = ("waiting", "protected", "copied", "failed")
+
+
+class Halted(Exception):
+    """The destination takes no more (disk full, read-only); what was done is kept and the job can be resumed."""
+
+
+class Damaged(ValueError):
+    """The manifest is no manifest any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file. max_delta: in 8-bit levels; psnr: in dB, None where nothing changed."""
+
+    status: Status
+    reason: str | None = None
+    output: str | None = None
+    source_sha256: str | None = None
+    output_sha256: str | None = None
+    max_delta: int | None = None
+    psnr: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file of the job. id: its place in the listing; picture: its number among the pictures, None for other
+    files; label: its class, -1 or None where unknown."""
+
+    id: int
+    name: str
+    picture: int | None
+    label: int | None
+    outcome: Outcome
+
+
+class Manifest:
+    """Opened for writing it belongs to this process alone; changes last from `commit` on.
+
+    Raises ValueError where another process has it, `Damaged` where it is, OSError where it cannot be made.
+    """
+
+    def __init__(self, path: Path, writing: bool = True) -> None:
+        self.path, self._writing = path, writing
+        target = str(path) if writing else f"{path.absolute().as_uri()}?mode=ro"
+        with _explained(path):
+            self._db = sqlite3.connect(target, timeout=1.0, isolation_level=None, uri=not writing)
+            try:
+                if writing:
+                    # EXCLUSIVE keeps a second process out, and its lock ends with this process however that ends
+                    self._db.executescript(
+                        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                        f"BEGIN IMMEDIATE; {_TABLES} COMMIT; BEGIN;"
+                    )
+                self._db.execute("SELECT 1 FROM job").fetchone()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def begin(self, about: dict[str, Any], files: Iterable[tuple[str, int | None]]) -> None:
+        """Starts anew: what the job is, and (name, picture number or None) of every file. All of it or nothing."""
+        with _halting():
+            self._db.execute("DELETE FROM job")
+            self._db.execute("DELETE FROM files")
+            rows = ((i, os.fsencode(name), picture) for i, (name, picture) in enumerate(files))
+            self._db.executemany("INSERT INTO files (id, name, picture) VALUES (?, ?, ?)", rows)
+        self.set("about", about)
+        self.commit()
+
+    def set(self, key: str, value: Any) -> None:
+        """Keeps a JSON value under a name."""
+        with _halting():
+            self._db.execute("INSERT OR REPLACE INTO job VALUES (?, ?)", (key, json.dumps(value)))
+
+    def get(self, key: str) -> Any:
+        """The JSON value kept under that name, or None."""
+        found = self._db.execute("SELECT value FROM job WHERE key = ?", (key,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def label(self, labels: Sequence[int]) -> None:
+        """The class of every picture, by picture number."""
+        with _halting():
+            pairs = ((label, number) for number, label in enumerate(labels))
+            self._db.execute("CREATE INDEX IF NOT EXISTS by_picture ON files (picture)")
+            self._db.executemany("UPDATE files SET label = ? WHERE picture = ?", pairs)
+
+    def record(self, row: int, outcome: Outcome) -> None:
+        """What became of a file."""
+        values = (
+            outcome.status, _text(outcome.reason), _blob(outcome.output), outcome.source_sha256,
+            outcome.output_sha256, outcome.max_delta, outcome.psnr, _text("\n".join(outcome.notes)), row,
+        )  # fmt: skip
+        with _halting():
+            self._db.execute(_RECORD, values)
+
+    def commit(self) -> None:
+        """Makes the changes since the last commit last, whatever happens to this process."""
+        with _halting():
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN")
+
+    def rows(self, *statuses: Status) -> Iterator[Row]:
+        """The files with one of these statuses (all, where none is named) in listing order.
+
+        They come page by page, so that rows already passed may be changed meanwhile.
+        """
+        wanted, last = json.dumps(statuses or _ALL), -1
+        while page := self._db.execute(_ROWS, (last, wanted, _PAGE)).fetchall():
+            yield from (_row(values) for values in page)
+            last = page[-1][0]
+
+    def count(self, *statuses: Status) -> int:
+        """How many files have one of these statuses (any, where none is named)."""
+        return int(self._db.execute(_COUNT, (json.dumps(statuses or _ALL),)).fetchone()[0])
+
+    def max_delta(self) -> int:
+        """The largest change of any value of any picture, in 8-bit levels."""
+        return int(self._db.execute("SELECT coalesce(max(max_delta), 0) FROM files").fetchone()[0])
+
+    def close(self) -> None:
+        """Leaves one plain file behind, which can be read from a read-only medium; uncommitted changes are lost."""
+        if not self._writing:
+            self._db.close()
+            return
+        try:
+            self._db.execute("ROLLBACK")
+            self._db.execute("PRAGMA journal_mode=DELETE")
+            # made by whoever read the manifest of a killed job, and not removed by a connection of our kind
+            self.path.with_name(f"{FILE}-shm").unlink(missing_ok=True)
+        except (sqlite3.Error, OSError):
+            pass  # a full disk: the log stays beside the file, and the next opening reads both
+        finally:
+            self._db.close()
+
+
+def failures(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, reason) of every file that failed, read from the manifest as they are asked for."""
+    with closing(Manifest(path, writing=False)) as manifest:
+        for row in manifest.rows("failed"):
+            yield row.name, row.outcome.reason or ""
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    number, name, picture, label, status, reason, output, source, written, delta, psnr, notes = values
+    place = None if output is None else os.fsdecode(output)
+    said = tuple(notes.split("\n")) if notes else ()
+    outcome = Outcome(status, reason, place, source, written, delta, psnr, said)
+    return Row(number, os.fsdecode(name), picture, label, outcome)
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else value.encode(errors="backslashreplace").decode()
+
+
+def _blob(name: str | None) -> bytes | None:
+    return None if name is None else os.fsencode(name)
+
+
+@contextmanager
+def _halting() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Halted(f"the manifest cannot be written: {error}") from error
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise ValueError(f"another run is at work in {str(path.parent.parent)!r}: wait until it ends") from error
+        if "unable to open" in str(error) or "readonly" in str(error):
+            raise OSError(f"{error}") from error
+        raise Damaged(f"{str(path)!r} is damaged ({error}): start anew with --overwrite") from error

@@ -1,0 +1,208 @@
+"""Where a job reads and writes: checked before anything is written, then taken for this process alone."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from unlearnable.files import (
+    BOOKKEEPING,
+    Collection,
+    Container,
+    Destination,
+    Refused,
+    open_collection,
+    open_destination,
+)
+from unlearnable.job.labels import Wanted
+from unlearnable.job.manifest import FILE, Damaged, Manifest
+from unlearnable.pixels import Budget, eps_text
+
+DEFAULT_METHOD = "lsp"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to protect, where to write it, and how.
+
+    source: a file, folder, archive or table; destination: a folder, or an archive of the same kind.
+    method: a name, name:preset, or a folder written by `fit`. eps: None for the method's own budget, else an
+    L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
+    the outputs. resume: go on with what is in the destination; overwrite: start anew there.
+    Raises ValueError where a value is not allowed.
+    """
+
+    source: Path
+    destination: Path
+    method: str = DEFAULT_METHOD
+    eps: float | None = None
+    labels: Wanted = "auto"
+    container: Container = "keep"
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.labels not in get_args(Wanted):
+            raise ValueError(f"labels must be one of {', '.join(get_args(Wanted))}, got {self.labels!r}")
+        if self.container not in get_args(Container):
+            raise ValueError(f"container must be one of {', '.join(get_args(Container))}, got {self.container!r}")
+        if self.eps is not None:
+            Budget("linf", self.eps)
+        if self.resume and self.overwrite:
+            raise ValueError("resume goes on where a job stopped, overwrite starts anew: choose one of them")
+
+
+@contextmanager
+def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
+    """The places of a job, once it is sure that it may begin; nothing is written. Raises ValueError, one line."""
+    _refuse_protected(job.source)
+    source = open_collection(job.source)
+    try:
+        destination = open_destination(job.destination, source)
+        _check_state(job, destination)
+        _check_writable(destination.root)
+        yield source, destination
+    finally:
+        source.close()
+
+
+def find_manifest(path: Path) -> Path | None:
+    """The manifest of what was protected into that folder or archive; None where there is none."""
+    root = path if path.is_dir() else path.with_name(f"{path.name}.partial")
+    return manifest if (manifest := root / BOOKKEEPING / FILE).exists() else None
+
+
+def manifest_of(destination: Destination) -> Path:
+    """Where the manifest of a destination lies, there or not."""
+    return destination.bookkeeping / FILE
+
+
+def scratch_of(destination: Destination) -> Path:
+    """The folder for files that are not complete yet."""
+    return destination.bookkeeping / "scratch"
+
+
+@contextmanager
+def taken(
+    job: Job, destination: Destination, about: dict[str, Any], files: list[tuple[str, int | None]]
+) -> Iterator[Manifest]:
+    """The manifest of the job, for this process alone, begun or found again; no scratch is there before or after.
+
+    about: what must be the same in a job that is resumed. Where it fails with ValueError before the first file, a
+    destination that was new is left without a trace. Raises ValueError where it is another job's or cannot be written.
+    """
+    new = not destination.root.exists()
+    try:
+        destination.bookkeeping.mkdir(parents=True, exist_ok=True)
+        manifest = _open(job, destination)
+    except OSError as error:
+        raise ValueError(f"DST {str(destination.path)!r} cannot be written: {error.strerror or error}") from error
+    scratch = scratch_of(destination)
+    try:
+        _claim(job, destination, manifest, about, files)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        yield manifest
+    except ValueError:
+        if new and not manifest.get("prepared"):
+            shutil.rmtree(destination.root, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        manifest.close()
+
+
+def _refuse_protected(source: Path) -> None:
+    if manifest := find_manifest(source) or (None if source.is_dir() else find_manifest(source.parent)):
+        raise ValueError(f"SRC {str(source)!r} was protected already (see {manifest}): name the originals")
+
+
+def _check_state(job: Job, destination: Destination) -> None:
+    where = f"DST {str(destination.path)!r}"
+    state = _state(destination)
+    if state == "ours" and not (job.resume or job.overwrite):
+        raise ValueError(f"{where} holds a job already: --resume goes on with it, --overwrite starts anew")
+    if state == "foreign" and not job.overwrite:
+        raise ValueError(f"{where} is not empty: name a new folder, or --overwrite to write into it")
+
+
+def _state(destination: Destination) -> Literal["empty", "ours", "foreign"]:
+    if manifest_of(destination).exists():
+        return "ours"
+    packed = destination.kind is not None and destination.path.exists()
+    inside = destination.root.is_dir() and any(child.name != BOOKKEEPING for child in destination.root.iterdir())
+    return "foreign" if packed or inside else "empty"
+
+
+def _check_writable(root: Path) -> None:
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise ValueError(f"DST {str(root)!r} cannot be made: {str(there)!r} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"DST {str(root)!r} cannot be written: no permission to write in {str(there)!r}")
+
+
+def _open(job: Job, destination: Destination) -> Manifest:
+    path = manifest_of(destination)
+    try:
+        return Manifest(path)
+    except Damaged:
+        if not job.overwrite:
+            raise
+    for leftover in path.parent.glob(f"{FILE}*"):
+        leftover.unlink()
+    return Manifest(path)
+
+
+def _claim(
+    job: Job,
+    destination: Destination,
+    manifest: Manifest,
+    about: dict[str, Any],
+    files: list[tuple[str, int | None]],
+) -> None:
+    found, about = manifest.get("about"), json.loads(json.dumps(about))
+    if found is not None and not job.overwrite:
+        if differing := _differences(found, about):
+            raise ValueError(
+                f"DST {str(destination.path)!r} was begun otherwise: {'; '.join(differing)}. "
+                "Resume it as it was begun, or start anew with --overwrite"
+            )
+        return
+    _remove_outputs(destination, manifest)
+    for child in destination.bookkeeping.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child)
+    manifest.begin(about, files)
+
+
+def _remove_outputs(destination: Destination, manifest: Manifest) -> None:
+    """What an earlier job wrote goes, and only that: under another container it would stay beside the new."""
+    for row in manifest.rows("protected", "copied"):
+        try:
+            destination.path_of(row.outcome.output or row.name).unlink(missing_ok=True)
+        except (OSError, Refused):
+            continue
+
+
+def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a job that is resumed says otherwise than it was begun, in words."""
+    said = []
+    for key in was | now:
+        before: Any = was.get(key)
+        after: Any = now.get(key)
+        if before == after:
+            continue
+        if key == "listing":
+            said.append(f"the names in SRC have changed ({before['files']} files then, {after['files']} now)")
+        elif isinstance(before, dict) and isinstance(after, dict):
+            said += _differences(before, after)
+        elif key == "eps":
+            said.append(f"eps was {eps_text(before)}, is now {eps_text(after)}")
+        else:
+            said.append(f"{key} was {before}, is now {after}")
+    return said

@@ -1,0 +1,223 @@
+"""The main job: a collection in, the same collection protected out, resumable at any moment."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnable.files import Collection, Destination, Item, is_picture_name
+from unlearnable.files.formats import UNSUPPORTED, suffix_of
+from unlearnable.job import fitting, places
+from unlearnable.job.fitting import Choice, Ready
+from unlearnable.job.labels import label_pictures, needs_folders
+from unlearnable.job.manifest import Manifest, Outcome, Row, failures
+from unlearnable.job.parallel import results
+from unlearnable.job.places import Job
+from unlearnable.job.worker import Worker
+from unlearnable.run import Run
+
+_VERSION = 1
+_BATCH, _SECONDS = 64, 1.0
+_REPORTS = 0.1  # seconds between two
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a job came to. protected, copied, failed: files of the whole job, those of earlier runs included; worked,
+    seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget."""
+
+    protected: int
+    copied: int
+    failed: int
+    max_abs_delta: int
+    seconds: float
+    method: str
+    eps: str
+    worked: int
+    manifest: Path
+
+    @property
+    def images_per_second(self) -> float:
+        """Pictures protected by this run in a second of it."""
+        return self.worked / self.seconds if self.seconds else 0.0
+
+    @property
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """(name, reason) of every file that failed, read from the manifest one after the other."""
+        return failures(self.manifest)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a job would do, by names alone. failures: (name, reason) of every file that is refused unread."""
+
+    protected: int
+    copied: int
+    failures: tuple[tuple[str, str], ...]
+    method: str
+    eps: str
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
+
+
+def dry_run(job: Job) -> Preview:
+    """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
+    choice = fitting.choose(job.method, job.eps)
+    with places.checked(job) as (source, _):
+        pictures = fitting.pictures_of(source)
+        needs_folders(source, pictures, job.labels)
+        refused = tuple((item.name, reason) for item in source.items if (reason := _refusal(item)))
+        sound = sum(_refusal(item) is None for item in pictures)
+        return Preview(sound, len(source.items) - len(refused) - sound, refused, job.method, str(choice.budget))
+
+
+def protect(job: Job, run: Run) -> Summary:
+    """Protects every picture of a collection, and copies every other file as it is.
+
+    Kill it at any moment: the same job with resume=True gives the same bytes as one that was never stopped.
+    A picture that cannot be protected is in the manifest with the reason, and nowhere in the destination.
+    Raises ValueError, one line, where the job cannot start; `Cancelled` where the run is; `Halted` where the
+    destination takes no more. In the last two cases all that was done is kept.
+    """
+    began = time.monotonic()
+    choice = fitting.choose(job.method, job.eps)
+    with places.checked(job) as (source, destination):
+        pictures = fitting.pictures_of(source)
+        needs_folders(source, pictures, job.labels)
+        with places.taken(job, destination, _about(job, choice, source, run), _listing(source)) as manifest:
+            ready = _prepare(job, choice, source, pictures, destination, manifest, run)
+            _forget_lost(destination, manifest)
+            worker = Worker.of(job, choice, ready, source, destination)
+            worked = _work(worker, manifest, run)
+            _finish(destination, manifest)
+            return Summary(
+                manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
+                time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
+            )  # fmt: skip
+
+
+def _prepare(
+    job: Job, choice: Choice, source: Collection, pictures: list[Item], destination: Destination, manifest: Manifest,
+    run: Run,
+) -> Ready:  # fmt: skip
+    """Labels every picture and has a perturbation ready; what an earlier run did of this is not done again."""
+    given = None if choice.folder is None else fitting.load(choice.folder)
+    if given and not choice.method.transfers and given.pictures != fitting.digest(item.name for item in pictures):
+        raise ValueError(f"{choice.folder} was fitted to other pictures and serves only those: fit it to these")
+    folder = choice.folder or destination.bookkeeping / "perturbation"
+    if manifest.get("prepared"):
+        return fitting.load(folder)
+    known = given.known if given else None
+    labelling = label_pictures(source, pictures, job.labels, choice.method.needs_labels, run, known)
+    manifest.label(labelling.labels.tolist())
+    if choice.folder is None:
+        size = fitting.working_size(source, pictures)
+        checkpoints = destination.bookkeeping / "fit"
+        fitting.fit_pictures(choice.method, source, pictures, labelling, size, folder, checkpoints, run)
+    ready = fitting.load(folder)
+    manifest.set("prepared", True)
+    manifest.commit()
+    return ready
+
+
+def _work(worker: Worker, manifest: Manifest, run: Run) -> int:
+    """Every file that is not done; the number of pictures protected. What is done is recorded however this ends."""
+    total = manifest.count()
+    done = manifest.count("protected", "copied")
+    batch = _Batch(manifest, worker.destination)
+    began = reported = time.monotonic()
+    worked = 0
+    try:
+        with closing(results(worker, manifest.rows("waiting", "failed"), run)) as finished:
+            for row, outcome in finished:
+                batch.add(row, outcome)
+                worked += outcome.status == "protected"
+                done += 1
+                if (now := time.monotonic()) - reported > _REPORTS:
+                    run.report("protect", done, total, {"images_per_second": worked / (now - began)})
+                    reported = now
+    finally:
+        batch.commit()
+    run.report("protect", done, total, {"images_per_second": worked / max(time.monotonic() - began, 1e-9)})
+    return worked
+
+
+class _Batch:
+    """Records outcomes; about once a second their files are put on disk for good, then the manifest says so."""
+
+    def __init__(self, manifest: Manifest, destination: Destination) -> None:
+        self._manifest, self._destination = manifest, destination
+        self._written: list[str] = []
+        self._since, self._count = time.monotonic(), 0
+
+    def add(self, row: Row, outcome: Outcome) -> None:
+        self._manifest.record(row.id, outcome)
+        if outcome.output is not None:
+            self._written.append(outcome.output)
+        self._count += 1
+        if self._count >= _BATCH or time.monotonic() - self._since >= _SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        for name in self._written:
+            with open(self._destination.path_of(name), "rb") as file:
+                os.fsync(file.fileno())
+        self._manifest.commit()
+        self._written, self._count, self._since = [], 0, time.monotonic()
+
+
+def _forget_lost(destination: Destination, manifest: Manifest) -> None:
+    """Files that were done but are no longer there (removed, or packed into an archive that must be packed again)."""
+    open_rows = manifest.count("waiting", "failed")
+    if manifest.get("packed") and destination.path.exists() and not open_rows:
+        return
+    manifest.set("packed", False)
+    for row in manifest.rows("protected", "copied"):
+        if not destination.path_of(row.outcome.output or row.name).is_file():
+            manifest.record(row.id, Outcome("waiting"))
+    manifest.commit()
+
+
+def _finish(destination: Destination, manifest: Manifest) -> None:
+    """Packs an archive, unless it is packed already."""
+    if destination.kind is None or manifest.get("packed"):
+        return
+    rows = manifest.rows("protected", "copied")
+    destination.finish({row.name: row.outcome.output for row in rows if row.outcome.output is not None})
+    manifest.set("packed", True)
+    manifest.commit()
+
+
+def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, object]:
+    names = [item.name for item in source.items]
+    return {
+        "version": _VERSION,
+        **choice.identity,
+        "norm": choice.budget.norm,
+        "eps": choice.budget.eps,
+        "labels": job.labels,
+        "container": job.container,
+        "seed": run.seed,
+        "listing": {"files": len(names), "digest": fitting.digest(names)},
+    }
+
+
+def _listing(source: Collection) -> list[tuple[str, int | None]]:
+    listing: list[tuple[str, int | None]] = []
+    pictures = 0
+    for item in source.items:
+        listing.append((item.name, pictures if is_picture_name(item.name) else None))
+        pictures += listing[-1][1] is not None
+    return listing
+
+
+def _refusal(item: Item) -> str | None:
+    """Why a file is refused unread, or None."""
+    suffix = suffix_of(item.name)
+    if item.problem is None and suffix in UNSUPPORTED:
+        return f"{suffix} pictures cannot be protected: {UNSUPPORTED[suffix]}"
+    return item.problem

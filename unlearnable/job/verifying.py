@@ -1,0 +1,228 @@
+"""Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unlearnable.files import (
+    Collection,
+    Container,
+    Item,
+    Picture,
+    Refused,
+    decode,
+    is_picture_name,
+    matches,
+    open_collection,
+    output_name,
+    stems,
+)
+from unlearnable.files.picture import Samples
+from unlearnable.job.manifest import Manifest, Outcome
+from unlearnable.job.parallel import decoded, results
+from unlearnable.job.picture import Change, change
+from unlearnable.job.places import find_manifest
+from unlearnable.pixels import UNBOUNDED, Budget, level_cap
+from unlearnable.run import Run
+
+_CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Verification:
+    """checked: pictures that have an output; bad: outputs, copied files among them, that are not as they should be;
+    missing: files of the source without an output; max_abs_delta: in 8-bit levels; problems: (name, reason) of all
+    that are bad or missing, in listing order."""
+
+    checked: int
+    bad: int
+    max_abs_delta: int
+    missing: int
+    problems: tuple[tuple[str, str], ...]
+
+
+def verify(source: Path, destination: Path, run: Run | None = None) -> Verification:
+    """Compares a protected collection with its originals: by the manifest where there is one, else by names.
+
+    With a manifest the hashes, the budget and the list of files are checked too. Raises ValueError where one of the
+    two cannot be listed, `Cancelled` where the run is.
+    """
+    with ExitStack() as stack:
+        originals = stack.enter_context(closing(open_collection(source)))
+        outputs = stack.enter_context(closing(open_collection(destination)))
+        path = find_manifest(destination)
+        manifest = None if path is None else stack.enter_context(closing(Manifest(path, writing=False)))
+        files = _unlisted(originals) if manifest is None else _listed(originals, manifest)
+        return _judged(_Judge.of(originals, outputs, manifest), files, len(originals.items), run or Run())
+
+
+def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> Verification:
+    checked = worst = 0
+    wrong = []
+    with closing(results(judge, files, run)) as verdicts:
+        for done, verdict in enumerate(verdicts, 1):
+            run.report("verify", done, total)
+            checked += verdict.picture and verdict.state != "missing"
+            worst = max(worst, verdict.max_delta)
+            if verdict.state != "good":
+                wrong.append(verdict)
+    wrong.sort(key=lambda verdict: verdict.place)
+    bad = sum(verdict.state == "bad" for verdict in wrong)
+    return Verification(checked, bad, worst, len(wrong) - bad, tuple((v.name, v.reason) for v in wrong))
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the source, and what the manifest says became of it; None where there is no manifest."""
+
+    place: int
+    name: str
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    place: int
+    name: str
+    picture: bool
+    state: Literal["good", "bad", "missing"] = "good"
+    reason: str = ""
+    max_delta: int = 0
+
+
+class _Missing(Exception):
+    """A file has no output."""
+
+
+class _Bad(Exception):
+    """An output is not as it should be."""
+
+    def __init__(self, reason: str, max_delta: int = 0) -> None:
+        super().__init__(reason)
+        self.max_delta = max_delta
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    originals: Collection
+    outputs: Collection
+    sources: dict[str, Item]
+    written: dict[str, Item]
+    names: dict[str, int]
+    budget: Budget
+    containers: tuple[Container, ...]
+
+    @classmethod
+    def of(cls, originals: Collection, outputs: Collection, manifest: Manifest | None) -> "_Judge":
+        about = (manifest and manifest.get("about")) or {}
+        budget = Budget(about["norm"], about["eps"]) if about else UNBOUNDED
+        containers = (about["container"],) if about else _CONTAINERS
+        sources = {item.name: item for item in originals.items}
+        written = {item.name: item for item in outputs.items}
+        return cls(originals, outputs, sources, written, stems(sources), budget, containers)
+
+    def __call__(self, file: _File) -> _Verdict:
+        picture = is_picture_name(file.name)
+        try:
+            delta = self._recorded(file, file.outcome) if file.outcome else self._by_name(file)
+            return _Verdict(file.place, file.name, picture, max_delta=delta)
+        except _Missing as reason:
+            return _Verdict(file.place, file.name, picture, "missing", str(reason))
+        except _Bad as reason:
+            return _Verdict(file.place, file.name, picture, "bad", str(reason), reason.max_delta)
+        except Refused as reason:
+            return _Verdict(file.place, file.name, picture, "bad", f"cannot be compared: {reason}")
+
+    def _recorded(self, file: _File, outcome: Outcome) -> int:
+        if outcome.status in ("failed", "waiting") or outcome.output is None:
+            raise _Missing(f"not protected: {outcome.reason or 'the job did not come to it'}")
+        data = self._output(outcome.output)
+        changed = _sha256(data) != outcome.output_sha256
+        if file.name not in self.sources:
+            raise _Bad("the original is no longer in SRC")
+        original = self.originals.read(self.sources[file.name])
+        if _sha256(original) != outcome.source_sha256:
+            raise _Bad("the original has changed since it was protected")
+        delta = 0
+        if outcome.status == "protected":
+            delta = self._compare(file.name, original, outcome.output, data, self.containers[0])
+        if changed:
+            raise _Bad("the output has changed since it was written", delta)
+        return delta
+
+    def _by_name(self, file: _File) -> int:
+        item = self.sources[file.name]
+        if item.problem is not None:
+            raise _Missing(f"not protected: {item.problem}")
+        original = self.originals.read(item)
+        if not is_picture_name(file.name):
+            if self._output(file.name) != original:
+                raise _Bad("the copy differs from the original")
+            return 0
+        for container in self.containers:
+            try:
+                target = decode(original, file.name, container).target
+            except Refused as reason:
+                raise _Missing(f"not protected: {reason}") from None
+            name = output_name(file.name, target, self.names)
+            if name in self.written:
+                return self._compare(file.name, original, name, self._output(name), container)
+        raise _Missing("there is no output for it")
+
+    def _output(self, name: str) -> bytes:
+        if name not in self.written:
+            raise _Missing("its output is not there")
+        return self.outputs.read(self.written[name])
+
+    def _compare(self, name: str, original: bytes, written_name: str, written: bytes, container: Container) -> int:
+        """The largest change in 8-bit levels; raises `_Bad` where anything but colour within the budget differs."""
+        with decoded(original, name, container) as picture:
+            try:
+                found = _planes_like(picture, decode(written, written_name).planes)
+            except Refused as reason:
+                raise _Bad(f"the output cannot be read: {reason}") from None
+            try:
+                measured = change(picture.planes, found)
+            except ValueError:
+                wanted = f"{picture.planes.dtype} {picture.planes.shape}"
+                raise _Bad(f"the output is {found.dtype} {found.shape}, not {wanted}") from None
+            if wrong := self._over(measured) or matches(picture, found, written, written_name):
+                raise _Bad(wrong, measured.max_delta)
+            return measured.max_delta
+
+    def _over(self, found: Change) -> str | None:
+        cap = level_cap(self.budget)
+        if found.max_delta > cap:
+            return f"changed by up to {found.max_delta} levels, above {cap} of eps {self.budget}"
+        if self.budget.norm == "l2" and found.rms > self.budget.eps * (1 + _ROUNDING):
+            return f"changed by {found.rms:.6f} (root mean square), above {self.budget.eps:.6f} of eps {self.budget}"
+        return None
+
+
+def _listed(originals: Collection, manifest: Manifest) -> Iterator[_File]:
+    """The files of the manifest, then those that came to the source after it."""
+    known = set()
+    for row in manifest.rows():
+        known.add(row.name)
+        yield _File(row.id, row.name, row.outcome)
+    for place, item in enumerate(originals.items, len(known)):
+        if item.name not in known:
+            yield _File(place, item.name, Outcome("waiting", "it came to SRC after the job began"))
+
+
+def _unlisted(originals: Collection) -> Iterator[_File]:
+    return (_File(place, item.name, None) for place, item in enumerate(originals.items))
+
+
+def _planes_like(picture: Picture, found: Samples) -> Samples:
+    """WebP has no grey: there its three colours are the one grey, which `matches` confirms."""
+    grey_as_colour = picture.target == "WEBP" and picture.planes.shape[2] == 1 and found.shape[2] == 3
+    return found[..., :1] if grey_as_colour else found
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

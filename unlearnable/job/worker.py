@@ -1,0 +1,108 @@
+"""One file of a job, from reading it to having read back what was written."""
+
+import errno
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnable.files import (
+    Collection,
+    Container,
+    Destination,
+    Refused,
+    encode,
+    matches,
+    output_name,
+    sniff,
+    stems,
+)
+from unlearnable.job.fitting import Choice, Ready
+from unlearnable.job.manifest import Halted, Outcome, Row
+from unlearnable.job.parallel import decoded
+from unlearnable.job.picture import change, protected
+from unlearnable.job.places import Job, scratch_of
+from unlearnable.perturbation import Perturbation
+from unlearnable.pixels import Budget
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True, eq=False)
+class Worker:
+    """Does one file of the job, from reading to having read back what was written; safe in threads."""
+
+    source: Collection
+    destination: Destination
+    perturbation: Perturbation
+    budget: Budget
+    container: Container
+    stems: Mapping[str, int]
+    unreadable: frozenset[int]
+
+    @classmethod
+    def of(cls, job: Job, choice: Choice, ready: Ready, source: Collection, destination: Destination) -> "Worker":
+        counted = stems(item.name for item in source.items)
+        missed = frozenset() if choice.method.transfers else ready.unreadable
+        return cls(source, destination, ready.perturbation, choice.budget, job.container, counted, missed)
+
+    def __call__(self, row: Row) -> tuple[Row, Outcome]:
+        """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""
+        try:
+            return row, self._copy(row) if row.picture is None else self._protect(row, row.picture)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise Halted(f"DST {str(self.destination.path)!r} takes no more: {error.strerror}") from error
+            return row, Outcome("failed", _line(error))
+        except (Refused, ValueError, MemoryError) as error:
+            return row, Outcome("failed", _line(error))
+
+    def _copy(self, row: Row) -> Outcome:
+        data = self.source.read(self.source.items[row.id])
+        if kind := sniff(data):
+            raise Refused(f"content is {kind} but the name is not a picture's: rename it")
+        written = self._place(row, row.name, data).read_bytes()
+        if written != data:
+            self._withdraw(row.name, "the copy read back differs")
+        digest = _sha256(written)
+        return Outcome("copied", None, row.name, digest, digest)
+
+    def _protect(self, row: Row, number: int) -> Outcome:
+        if number in self.unreadable:
+            raise Refused("it could not be read when its noise was fitted: start anew with --overwrite to include it")
+        data = self.source.read(self.source.items[row.id])
+        label = -1 if row.label is None else row.label
+        with decoded(data, row.name, self.container) as picture:
+            planes = protected(picture, self.perturbation, label, number, self.budget)
+            name = output_name(row.name, picture.target, self.stems)
+            written = self._place(row, name, encode(picture, planes)).read_bytes()
+            if wrong := matches(picture, planes, written, name):
+                self._withdraw(name, f"read back wrong: {wrong}")
+            found = change(picture.planes, planes)
+        return Outcome(
+            "protected",
+            None,
+            name,
+            _sha256(data),
+            _sha256(written),
+            found.max_delta,
+            found.psnr,
+            picture.notes,
+        )
+
+    def _place(self, row: Row, name: str, data: bytes) -> Path:
+        self.destination.write(name, data, scratch_of(self.destination) / str(row.id))
+        return self.destination.path_of(name)
+
+    def _withdraw(self, name: str, reason: str) -> None:
+        self.destination.path_of(name).unlink(missing_ok=True)
+        raise Refused(reason)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _line(error: BaseException) -> str:
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return " ".join(said.split())
