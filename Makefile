@@ -38,7 +38,7 @@ docs: install
 	$(BIN)/python -m benchmarks.readme
 
 bench: install
-	$(BIN)/unlearnable bench quick --out benchmarks/results
+	$(BIN)/unlearnable bench main --tier quick --out benchmarks/results/main
 
 clean:
 	rm -rf $(VENV) build *.egg-info

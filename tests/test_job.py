@@ -257,9 +257,12 @@ def test_what_was_protected_already_is_refused(tmp_path: Path) -> None:
 def test_a_method_that_cannot_be_fitted_leaves_no_trace(tmp_path: Path) -> None:
     for number in range(9):
         put(tmp_path / "src" / f"class{number}" / "a.png", Image.new("RGB", (8, 8), (number, 0, 0)))
-    with pytest.raises(ValueError, match="3 patches cannot tell 9 classes apart"):
-        job(tmp_path / "src", tmp_path / "dst")
+    (tmp_path / "there").mkdir()
+    for dst in (tmp_path / "dst" / "deep" / "er", tmp_path / "there"):
+        with pytest.raises(ValueError, match="3 patches cannot tell 9 classes apart"):
+            job(tmp_path / "src", dst)
     assert not (tmp_path / "dst").exists()
+    assert not list((tmp_path / "there").iterdir())
 
 
 def test_overwrite_starts_anew_and_leaves_what_is_not_its_own(tmp_path: Path) -> None:
@@ -411,6 +414,21 @@ def test_a_full_disk_stops_the_job_and_it_can_be_resumed(tmp_path: Path, monkeyp
     assert not (tmp_path / "dst" / ".unlearnable" / "scratch").exists()
     assert job(source, tmp_path / "dst", resume=True).worked >= 13
     assert tree(tmp_path / "dst") == tree(tmp_path / "whole")
+
+
+def test_a_disk_that_is_full_when_the_archive_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = packed(folder(tmp_path / "src"), tmp_path / "src.zip")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Destination, "finish", full)
+        with pytest.raises(Halted, match="No space left on device"):
+            job(archive, tmp_path / "dst.zip")
+    assert job(archive, tmp_path / "dst.zip", resume=True).worked == 0
+    job(archive, tmp_path / "whole.zip")
+    assert (tmp_path / "dst.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
 
 
 def test_a_file_that_cannot_be_written_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,16 @@ def test_a_picture_of_the_working_size_gets_exactly_what_apply_gives(method: str
     assert not np.array_equal(expected, data.images.permute(0, 2, 3, 1).numpy())
 
 
+def test_it_is_exact_where_rounding_hangs_by_a_hair() -> None:
+    """Changes of half a level, where x + (proposed - x) is rounded otherwise than proposed itself."""
+    halves = torch.randint(-7, 7, (20, 3, 32, 32), generator=torch.Generator().manual_seed(0)) + 0.5
+    pictures = [decode(stored(noise(i), "PNG"), f"{i}.png") for i in range(20)]
+    images = torch.stack([torch.from_numpy(p.planes.copy()).permute(2, 0, 1) for p in pictures])
+    data, perturbation = ImageSet(images, torch.zeros(20, dtype=torch.int64), ("a",)), SampleWise(halves / 255)
+    expected = apply(perturbation, data, LINF8, Run(device="cpu")).images.permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(np.stack([protected(p, perturbation, 0, i, LINF8) for i, p in enumerate(pictures)]), expected)
+
+
 def test_the_change_is_resized_and_never_the_picture() -> None:
     """On mid-grey the change is all there is to see: the small change, interpolated."""
     picture = decode(stored(crop(1, 150, 100).point(lambda _: 128), "PNG"), "grey.png")

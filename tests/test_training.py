@@ -12,7 +12,7 @@ from unlearnable.models import build
 from unlearnable.run import Cancelled, Run
 from unlearnable.training import CropFlip, Recipe, accuracy, predict
 
-QUICK = Recipe(model="lenet", epochs=4, augment=CropFlip(1, flip=False))
+QUICK = Recipe(model="lenet", epochs=4, lr=0.03, augment=CropFlip(1, flip=False))
 
 
 def test_it_learns_digits(run: Run) -> None:

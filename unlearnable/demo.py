@@ -149,7 +149,7 @@ def _draw(out: Path, clean: ImageSet, protected: ImageSet) -> tuple[Path, ...]:
     return tuple(paths.values())
 
 
-def _grid(images: Bytes, columns: int = 5, zoom: int = 6) -> Bytes:
+def _grid(images: Bytes, columns: int = 5, zoom: int = 6) -> torch.Tensor:
     """Small images in rows, enlarged without smoothing, as one image (1, c, height, width)."""
     rows = [torch.cat(list(row), dim=2) for row in images.split(columns)]
     return torch.cat(rows, dim=1)[None].repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)

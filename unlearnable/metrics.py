@@ -23,9 +23,10 @@ def psnr(before: Bytes, after: Bytes) -> float:
 
 
 def measured(clean: ImageSet, protected: ImageSet) -> dict[str, float]:
-    """max_abs_delta in grey levels and PSNR in dB of a protected set against its originals."""
+    """max_abs_delta in grey levels and, where anything changed, PSNR in dB of a protected set against its originals."""
     delta = levels_changed(clean.images, protected.images)
-    return {"max_abs_delta": delta, "psnr": round(psnr(clean.images, protected.images), 2) if delta else 99.0}
+    noise = {"psnr": round(psnr(clean.images, protected.images), 2)} if delta else {}
+    return {"max_abs_delta": float(delta)} | noise
 
 
 def over_budget(clean: ImageSet, protected: ImageSet, budget: Budget) -> bool:

@@ -54,9 +54,7 @@ def _line(name: str, records: Sequence[Result], clean: Sequence[float]) -> str:
     last = [record.test_acc[-1] for record in records]
     best = [max(record.test_acc) for record in records]
     train = [record.train_acc[-1] for record in records]
-    change = max(record.measured["max_abs_delta"] for record in records)
-    noise = mean(record.measured["psnr"] for record in records)
-    pixels = ("-", "-") if name == CLEAN else (f"{change:.0f} levels", f"{noise:.1f} dB")
+    pixels = ("-", "-") if name == CLEAN else _pixels(records)
     flags = sorted({flag for record in records for flag in record.flags})
     if clean and name != CLEAN:
         flags += doubts(
@@ -73,6 +71,11 @@ def _line(name: str, records: Sequence[Result], clean: Sequence[float]) -> str:
         ", ".join(flags) or "-",
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _pixels(records: Sequence[Result]) -> tuple[str, str]:
+    change = max(record.measured["max_abs_delta"] for record in records)
+    return f"{change:.0f} levels", f"{mean(record.measured['psnr'] for record in records):.1f} dB"
 
 
 def spread(values: Sequence[float]) -> str:

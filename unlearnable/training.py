@@ -1,5 +1,6 @@
 """Recipe: how somebody trains a classifier. The one supervised loop, for surrogates and victims alike."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,7 @@ class Recipe:
             network.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay, nesterov=True
         )
         steps = -(-len(data) // self.batch) * self.epochs
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, self.lr, total_steps=max(steps, 2), pct_start=0.25, cycle_momentum=False
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
         curves: dict[str, list[float]] = {"train_acc": [], "test_acc": []}
         state = {"network": network, "optimiser": optimiser, "schedule": schedule, "curves": curves}
         for epoch in run.loop("train", self.epochs, state):
@@ -113,6 +112,14 @@ class Recipe:
             schedule.step()
             right += int((logits.argmax(1) == y).sum())
         return right / len(data)
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the peak learning rate at a step: up in a straight line for a quarter of them, then down a cosine."""
+    warm = max(1, steps // 4)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def forward(network: nn.Module, x: Pixels, run: Run) -> Float32[Tensor, "n k"]:

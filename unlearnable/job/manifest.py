@@ -1,5 +1,6 @@
 """The manifest: what became of every file of a job, in one sqlite file that survives a kill at any moment."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -12,6 +13,7 @@ from typing import Any, Literal
 Status = Literal["waiting", "protected", "copied", "failed"]
 FILE = "manifest.sqlite"
 _PAGE = 1000
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS job (key TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS files (
@@ -32,6 +34,17 @@ _ALL: tuple[Status, ...] = ("waiting", "protected", "copied", "failed")
 
 class Halted(Exception):
     """The destination takes no more (disk full, read-only); what was done is kept and the job can be resumed."""
+
+
+@contextmanager
+def halting(destination: Path) -> Iterator[None]:
+    """Within this block a disk that is full or read-only is `Halted`; other errors stay what they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise Halted(f"DST {str(destination)!r} takes no more: {error.strerror}") from error
 
 
 class Damaged(ValueError):

@@ -83,14 +83,13 @@ def change(before: Samples, after: Samples) -> Change:
     if before.shape != after.shape or before.dtype != after.dtype:
         raise ValueError(f"cannot compare {before.dtype} {before.shape} with {after.dtype} {after.shape}")
     kinds = np.iinfo(before.dtype).max + 1
-    counts = np.zeros(kinds, np.int64)  # of values by how far they moved: exact, in half the time that floats take
+    counts = torch.zeros(kinds, dtype=torch.int64)  # of values by how far they moved: exact, and faster than floats
     for block in _blocks(before):
-        distance = np.abs(np.subtract(after[block], before[block], dtype=np.int32))
-        counts += np.bincount(distance.ravel(), minlength=kinds)
-    moved = torch.from_numpy(counts.nonzero()[0].astype(np.int32)).reshape(-1, 1, 1, 1)
-    squares = (
-        to_float(moved, _depth(before)).double().square().flatten() @ torch.from_numpy(counts[counts > 0]).double()
-    )
+        distance = np.maximum(after[block], before[block]) - np.minimum(after[block], before[block])
+        values = distance if distance.dtype == np.uint8 else distance.astype(np.int32)
+        counts += torch.bincount(torch.from_numpy(values.ravel()), minlength=kinds)
+    moved = counts.nonzero().to(torch.int32).reshape(-1, 1, 1, 1)
+    squares = to_float(moved, _depth(before)).double().square().flatten() @ counts[counts > 0].double()
     levels = levels_changed(torch.zeros_like(moved), moved, _depth(before))
     return Change(levels, math.sqrt(float(squares) / max(1, before.size)))
 

@@ -92,14 +92,16 @@ def taken(
 ) -> Iterator[Manifest]:
     """The manifest of the job, for this process alone, begun or found again; no scratch is there before or after.
 
-    about: what must be the same in a job that is resumed. Where it fails with ValueError before the first file, a
-    destination that was new is left without a trace. Raises ValueError where it is another job's or cannot be written.
+    about: what must be the same in a job that is resumed. Where a new job fails with ValueError before its first
+    file, it leaves no trace. Raises ValueError where the place is another job's or cannot be written.
     """
-    new = not destination.root.exists()
+    made = _missing(destination.bookkeeping)
+    forget = False
     try:
         destination.bookkeeping.mkdir(parents=True, exist_ok=True)
         manifest = _open(job, destination)
     except OSError as error:
+        _remove(made)
         raise ValueError(f"DST {str(destination.path)!r} cannot be written: {error.strerror or error}") from error
     scratch = scratch_of(destination)
     try:
@@ -108,12 +110,27 @@ def taken(
         scratch.mkdir()
         yield manifest
     except ValueError:
-        if new and not manifest.get("prepared"):
-            shutil.rmtree(destination.root, ignore_errors=True)
+        forget = not manifest.get("prepared")
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         manifest.close()
+        if forget:
+            _remove(made)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folder and those above it that do not exist yet, the innermost first."""
+    return [path for path in (folder, *folder.absolute().parents) if not path.exists()]
+
+
+def _remove(made: list[Path]) -> None:
+    """Removes the bookkeeping, and the folders above it that were made for it and hold nothing else."""
+    for folder in made:
+        if folder.name == BOOKKEEPING:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _refuse_protected(source: Path) -> None:

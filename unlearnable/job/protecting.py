@@ -12,7 +12,7 @@ from unlearnable.files.formats import UNSUPPORTED, suffix_of
 from unlearnable.job import fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
-from unlearnable.job.manifest import Manifest, Outcome, Row, failures
+from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
 from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker
@@ -88,7 +88,8 @@ def protect(job: Job, run: Run) -> Summary:
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
-        with places.taken(job, destination, _about(job, choice, source, run), _listing(source)) as manifest:
+        about, listing = _about(job, choice, source, run), _listing(source)
+        with halting(job.destination), places.taken(job, destination, about, listing) as manifest:
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
             _forget_lost(destination, manifest)
             worker = Worker.of(job, choice, ready, source, destination)
@@ -110,7 +111,7 @@ def _prepare(
         raise ValueError(f"{choice.folder} was fitted to other pictures and serves only those: fit it to these")
     folder = choice.folder or destination.bookkeeping / "perturbation"
     if manifest.get("prepared"):
-        return fitting.load(folder)
+        return given or fitting.load(folder)
     known = given.known if given else None
     labelling = label_pictures(source, pictures, job.labels, choice.method.needs_labels, run, known)
     manifest.label(labelling.labels.tolist())
@@ -118,7 +119,7 @@ def _prepare(
         size = fitting.working_size(source, pictures)
         checkpoints = destination.bookkeeping / "fit"
         fitting.fit_pictures(choice.method, source, pictures, labelling, size, folder, checkpoints, run)
-    ready = fitting.load(folder)
+    ready = given or fitting.load(folder)
     manifest.set("prepared", True)
     manifest.commit()
     return ready
@@ -164,8 +165,11 @@ class _Batch:
 
     def commit(self) -> None:
         for name in self._written:
-            with open(self._destination.path_of(name), "rb") as file:
-                os.fsync(file.fileno())
+            try:
+                with open(self._destination.path_of(name), "rb") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise Halted(f"DST {str(self._destination.path)!r} did not keep {name!r}: {error.strerror}") from error
         self._manifest.commit()
         self._written, self._count, self._since = [], 0, time.monotonic()
 

@@ -1,6 +1,5 @@
 """One file of a job, from reading it to having read back what was written."""
 
-import errno
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +17,12 @@ from unlearnable.files import (
     stems,
 )
 from unlearnable.job.fitting import Choice, Ready
-from unlearnable.job.manifest import Halted, Outcome, Row
+from unlearnable.job.manifest import Outcome, Row, halting
 from unlearnable.job.parallel import decoded
 from unlearnable.job.picture import change, protected
 from unlearnable.job.places import Job, scratch_of
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +46,9 @@ class Worker:
     def __call__(self, row: Row) -> tuple[Row, Outcome]:
         """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""
         try:
-            return row, self._copy(row) if row.picture is None else self._protect(row, row.picture)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise Halted(f"DST {str(self.destination.path)!r} takes no more: {error.strerror}") from error
-            return row, Outcome("failed", _line(error))
-        except (Refused, ValueError, MemoryError) as error:
+            with halting(self.destination.path):
+                return row, self._copy(row) if row.picture is None else self._protect(row, row.picture)
+        except (Refused, OSError, ValueError, MemoryError) as error:
             return row, Outcome("failed", _line(error))
 
     def _copy(self, row: Row) -> Outcome:
@@ -79,16 +73,8 @@ class Worker:
             if wrong := matches(picture, planes, written, name):
                 self._withdraw(name, f"read back wrong: {wrong}")
             found = change(picture.planes, planes)
-        return Outcome(
-            "protected",
-            None,
-            name,
-            _sha256(data),
-            _sha256(written),
-            found.max_delta,
-            found.psnr,
-            picture.notes,
-        )
+        hashes = _sha256(data), _sha256(written)
+        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, picture.notes)
 
     def _place(self, row: Row, name: str, data: bytes) -> Path:
         self.destination.write(name, data, scratch_of(self.destination) / str(row.id))

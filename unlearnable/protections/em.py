@@ -43,11 +43,24 @@ class EM:
     needs_images: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {
-            "model": "cnn", "rounds": 10, "train_steps": 10, "steps": 5, "step_size": 1.6 / 255, "batch": 128,
+            "model": "cnn",
+            "rounds": 10,
+            "train_steps": 10,
+            "steps": 5,
+            "step_size": 1.6 / 255,
+            "batch": 128,
             "stop_error": 0.0,
         },
         "class": {"scope": "class", "steps": 1},
-        "class-quick": {"scope": "class", "steps": 1, "model": "cnn", "rounds": 20, "batch": 128, "train_steps": 40},
+        "class-quick": {
+            "scope": "class",
+            "steps": 1,
+            "model": "cnn",
+            "rounds": 10,
+            "train_steps": 10,
+            "batch": 128,
+            "stop_error": 0.0,
+        },
     }
 
     budget: Budget = field(default=LINF8)
