@@ -23,6 +23,7 @@ def provenance(run: Run) -> dict[str, Any]:
         "hardware": {
             "processor": processor(),
             "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
             "device": str(run.at),
             "precision": str(run.dtype),
         },

@@ -115,7 +115,7 @@ class Recipe:
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """The share of the peak learning rate at a step: up in a straight line for a quarter of them, then down a cosine."""
+    """The share of the peak rate at a step: up in a straight line for a quarter of them, then down a cosine."""
     warm = max(1, steps // 4)
     if step < warm:
         return (step + 1) / warm
