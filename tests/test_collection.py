@@ -14,7 +14,7 @@ from sources import ODD_NAMES, content, fill, names, problems, write_parquet, wr
 
 from unlearnable import files
 from unlearnable.files import Collection, Item, Refused
-from unlearnable.files import collection as collection_module
+from unlearnable.files import folder as folder_module
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_folder_is_listed_by_the_bytes_of_names_and_read(tmp_path, open_collecti
     assert [source.read(item) for item in source.items] == [content(name) for name in expected]
     assert source.label(Item("猫/写真.png")) == "猫"
     assert source.label(Item("b.png")) is None
-    assert source.label(Item("a/b/c.png")) == "a/b"
+    assert source.label(Item("a/b/c.png")) == "b"
 
 
 def test_a_single_file(tmp_path, open_collection):
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_refused_and_the_rest_goes_on(tmp_path, monkeypat
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(collection_module.os, "scandir", guarded)
+    monkeypatch.setattr(folder_module.os, "scandir", guarded)
     source = open_collection(tmp_path)
     assert problems(source) == {"locked": "folder cannot be listed: Permission denied"}
     (tmp_path / "a.png").unlink()

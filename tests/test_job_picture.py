@@ -39,7 +39,7 @@ def test_a_picture_of_the_working_size_gets_exactly_what_apply_gives(method: str
 
 
 def test_it_is_exact_where_rounding_hangs_by_a_hair() -> None:
-    """Changes of half a level, where x + (proposed - x) is rounded otherwise than proposed itself."""
+    """Changes of half a level: one more or less in the last place of a float, and the sample is another."""
     halves = torch.randint(-7, 7, (20, 3, 32, 32), generator=torch.Generator().manual_seed(0)) + 0.5
     pictures = [decode(stored(noise(i), "PNG"), f"{i}.png") for i in range(20)]
     images = torch.stack([torch.from_numpy(p.planes.copy()).permute(2, 0, 1) for p in pictures])

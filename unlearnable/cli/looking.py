@@ -37,7 +37,7 @@ def listing(args: Namespace, run: "Run") -> Answer:
     from unlearnable.suites import SUITES
 
     protections: list[dict[str, Any]] = [
-        {"name": name, "paper": paper(name), "needs_labels": cls.needs_labels, "transfers": cls().transfers}
+        {"name": name, "paper": paper(name), "needs_labels": cls().needs_labels, "transfers": cls().transfers}
         for name, cls in PROTECTIONS.items()
     ]
     others = {"adversaries": list(ADVERSARIES), "models": list(MODELS), "encoders": [], "suites": list(SUITES)}

@@ -1,8 +1,6 @@
 """Files in, files out: collections of any size, pictures written back with only their colour samples changed."""
 
-from unlearnable.files.collection import BOOKKEEPING as BOOKKEEPING
 from unlearnable.files.collection import Collection as Collection
-from unlearnable.files.collection import Item as Item
 from unlearnable.files.collection import open_collection as open_collection
 from unlearnable.files.destination import Destination as Destination
 from unlearnable.files.destination import open_destination as open_destination
@@ -12,6 +10,8 @@ from unlearnable.files.formats import is_picture_name as is_picture_name
 from unlearnable.files.formats import output_name as output_name
 from unlearnable.files.formats import sniff as sniff
 from unlearnable.files.formats import stems as stems
+from unlearnable.files.item import BOOKKEEPING as BOOKKEEPING
+from unlearnable.files.item import Item as Item
 from unlearnable.files.picture import Picture as Picture
 from unlearnable.files.picture import decode as decode
 from unlearnable.files.picture import encode as encode

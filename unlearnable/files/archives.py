@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from unlearnable.files.collection import (
+from unlearnable.files.item import (
     MAX_BYTES,
     TOO_LARGE,
     Item,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import IO
 
 from unlearnable.files import archives, parquet
-from unlearnable.files.collection import BOOKKEEPING, Collection, Kind, archive_kind
+from unlearnable.files.collection import Collection, Kind, archive_kind
 from unlearnable.files.formats import is_picture_name
+from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.refused import Refused
 
 _ABOUT_THE_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from unlearnable.files.collection import Item, check_item, check_size, member_item
 from unlearnable.files.formats import SUFFIXES, sniff
+from unlearnable.files.item import Item, check_item, check_size, member_item
 from unlearnable.files.refused import Refused, refusing
 
 _LABEL_COLUMNS = ("label", "labels", "class")

@@ -48,7 +48,7 @@ def protected(picture: Picture, perturbation: Perturbation, label: int, row: int
     x = to_float(torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))[None])
     with torch.no_grad():
         proposed = perturbation(x, torch.tensor([label]), torch.tensor([row]))
-    if np.array_equal(view, picture.planes):  # x + (proposed - x) could round differently
+    if np.array_equal(view, picture.planes):  # exact by construction: x + (proposed - x) need not be
         return _planes(release(_stored(view), proposed, budget), picture.planes)
     delta = proposed - x
     return add(picture.planes, delta if picture.planes.shape[2] == 3 else delta.mean(1, keepdim=True), budget)

@@ -22,12 +22,14 @@ class Protection(Protocol):
     transfers: what was fitted also protects images it never saw; presets: other settings by name.
     """
 
-    needs_labels: ClassVar[bool]
     needs_images: ClassVar[bool]
     presets: ClassVar[dict[str, dict[str, Any]]]
 
     @property
     def budget(self) -> Budget: ...
+
+    @property
+    def needs_labels(self) -> bool: ...
 
     @property
     def transfers(self) -> bool: ...

@@ -34,7 +34,7 @@ class ClassFilters:
     Raises ValueError for a kernel that is not odd.
     """
 
-    needs_labels: ClassVar[bool] = True
+    needs_labels = True
     needs_images: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {"imagenet100": {"kernel": 9, "blur": 0.06}}
 

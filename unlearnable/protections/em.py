@@ -39,7 +39,7 @@ class EM:
     Raises ValueError for an unknown scope.
     """
 
-    needs_labels: ClassVar[bool] = True
+    needs_labels = True
     needs_images: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {

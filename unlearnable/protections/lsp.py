@@ -33,7 +33,7 @@ class LSP:
     Raises ValueError where the patches give too few features to tell the classes apart.
     """
 
-    needs_labels: ClassVar[bool] = True
+    needs_labels = True
     needs_images: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"budget": {"norm": "l2", "eps": 6 / 255}},

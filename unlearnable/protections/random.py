@@ -24,7 +24,6 @@ from unlearnable.run import Run
 class Random:
     """+eps or -eps at every value, drawn for each image or for each class. Raises ValueError for an unknown scope."""
 
-    needs_labels: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {"class": {"scope": "class"}}
 
@@ -34,6 +33,10 @@ class Random:
     def __post_init__(self) -> None:
         if self.scope not in ("sample", "class"):
             raise ValueError(f"scope must be 'sample' or 'class', got {self.scope!r}")
+
+    @property
+    def needs_labels(self) -> bool:
+        return self.scope == "class"
 
     @property
     def transfers(self) -> bool:

@@ -1,0 +1,69 @@
+"""One file of a collection: its name, whether it may be read, and which class its place gives it."""
+
+import re
+from dataclasses import dataclass
+
+from unlearnable.files.refused import Refused
+
+BOOKKEEPING = ".unlearnable"
+"""The folder at the root of a destination that belongs to the program, never to the collection."""
+MAX_BYTES = 2 << 30
+"""No single file above this is read into memory."""
+
+TOO_LARGE = f"larger than {MAX_BYTES >> 30} GiB: cut it into smaller files"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a collection. name: its POSIX path inside it (surrogate escapes possible).
+    problem: why it must not be read, in one line; None where it may."""
+
+    name: str
+    problem: str | None = None
+
+
+def check_item(item: Item) -> None:
+    """Raises `Refused` where the item must not be read."""
+    if item.problem is not None:
+        raise Refused(item.problem)
+
+
+def check_size(size: int) -> None:
+    """Raises `Refused` where a file is larger than `MAX_BYTES`."""
+    if size > MAX_BYTES:
+        raise Refused(TOO_LARGE)
+
+
+def parent_label(name: str) -> str | None:
+    """The name of the folder a file lies in, so that train/cat and test/cat are one class; None at the top."""
+    return name.rpartition("/")[0].rpartition("/")[2] or None
+
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def member_item(name: str, seen: set[str]) -> Item:
+    """The item for an archive member or table row of that name; unsafe and repeated names get a problem.
+
+    `seen` collects the names accepted so far.
+    """
+    clean = "/".join(part for part in name.split("/") if part != ".")
+    problem = _name_problem(name, clean)
+    if problem is None and clean in seen:
+        problem = "another member of the archive has the same name"
+    if problem is None:
+        seen.add(clean)
+    return Item(name if problem else clean, problem)
+
+
+def _name_problem(name: str, clean: str) -> str | None:
+    parts = clean.split("/")
+    if name.startswith("/") or _DRIVE.match(name):
+        return "absolute path in an archive"
+    if ".." in parts:
+        return "path with '..' in an archive leads out of it"
+    if "\\" in name or "\0" in name or "" in parts:
+        return "path with a backslash, an empty part or a zero byte in an archive"
+    if parts[0].casefold() == BOOKKEEPING:
+        return f"the folder name {BOOKKEEPING} is reserved"
+    return None
