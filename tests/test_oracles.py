@@ -45,7 +45,7 @@ def filter_in_numpy(image: NDArray[np.float64], kernel: NDArray[np.float64]) -> 
 def test_lsp_is_the_papers_pattern(size: int, patch: int, run: Run) -> None:
     labels = torch.arange(10).repeat(3)
     data = ImageSet(torch.full((30, 3, size, size), 128, dtype=torch.uint8), labels, tuple("abcdefghij"))
-    fitted = protection("lsp", patch=patch).fit(data, run)
+    fitted = protection("lsp", patch=patch, overdrive=1.0).fit(data, run)
     assert isinstance(fitted, Patches)
     proposed = fitted(to_float(data.images), labels, torch.arange(30)).numpy()
     for row in range(30):

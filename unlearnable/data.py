@@ -16,6 +16,8 @@ from unlearnable.files import Collection, Refused, decode, is_picture_name, open
 from unlearnable.pixels import Bytes, Labels, to_float
 
 DATA_VARIABLE = "UNLEARNABLE_DATA"
+WORKING_SIZE = 64
+"""Side in pixels at which larger pictures are fitted and evaluated, unless another is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
     """A labelled folder or archive as an ImageSet, and the names of its pictures row by row; class = folder.
 
     within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
-    first picture. Raises ValueError where there is no labelled picture, or one of them cannot be decoded.
+    first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one of them cannot be decoded.
     """
     collection = open_collection(path)
     prefix = within + "/" if within else ""
@@ -105,7 +107,7 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
     classes = tuple(sorted({label for _, label in labelled}))
     names = tuple(item.name for item, _ in labelled)
     try:
-        side = size or min(decode(collection.read(labelled[0][0]), names[0]).planes.shape[:2])
+        side = size or min(*decode(collection.read(labelled[0][0]), names[0]).planes.shape[:2], WORKING_SIZE)
     except Refused as reason:
         raise ValueError(f"{path}: {names[0]!r}: {reason}") from None
     rows = torch.tensor([classes.index(label) for _, label in labelled])

@@ -24,7 +24,7 @@ def evaluate_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how often each of them trains")
     parser.add_argument("--rate", type=float, default=1.0, help="the share of protected pictures, the rest is clean")
     parser.add_argument("--relabel", type=str, metavar="kmeans:K", help="labels the adversary makes up itself")
-    parser.add_argument("--size", type=int, help="side of the pictures in training; that of the first one")
+    parser.add_argument("--size", type=int, help="side in training; by default the first one's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
     parser.add_argument("--out", type=str, metavar="DIR", help="a folder for the table and the figures")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unlearnable import perturbation as perturbations
-from unlearnable.data import ImageSet, blank
+from unlearnable.data import WORKING_SIZE, ImageSet, blank
 from unlearnable.files import Collection, Item, Refused, decode, is_picture_name, open_collection
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
@@ -19,7 +19,6 @@ from unlearnable.pixels import Budget
 from unlearnable.protections import PROTECTIONS, Protection, describe, protection
 from unlearnable.run import Run
 
-SIZE = 64
 _LOOKED_AT = 64
 _SAMPLE = 5000
 
@@ -145,10 +144,10 @@ def working_size(source: Collection, pictures: Sequence[Item]) -> int:
             height, width, _ = decode(source.read(item), item.name).planes.shape
         except Refused:
             continue
-        if height != width or height > SIZE:
-            return SIZE
+        if height != width or height > WORKING_SIZE:
+            return WORKING_SIZE
         sides.add(height)
-    return sides.pop() if len(sides) == 1 else SIZE
+    return sides.pop() if len(sides) == 1 else WORKING_SIZE
 
 
 def digest(names: Iterable[str]) -> str:
