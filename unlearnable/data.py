@@ -93,7 +93,7 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
     """A labelled folder or archive as an ImageSet, and the names of its pictures row by row; class = folder.
 
     within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
-    first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one of them cannot be decoded.
+    first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one cannot be decoded.
     """
     collection = open_collection(path)
     prefix = within + "/" if within else ""
