@@ -14,10 +14,10 @@ from unlearnable import perturbation
 from unlearnable.adversaries import adversary
 from unlearnable.data import ImageSet, group_classes, load_dataset, relabel
 from unlearnable.metrics import doubts, measured, over_budget
-from unlearnable.protections import describe, protection
+from unlearnable.protections import Protection, describe, protection
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
-from unlearnable.training import Classifier
+from unlearnable.training import Classifier, Recipe
 
 CLEAN = "clean"
 
@@ -36,8 +36,19 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """A hash of what is to be measured: the same cell has the same key everywhere."""
-        return hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=6).hexdigest()
+        """A hash of the cell and of what its names stand for: a changed default is another cell, measured anew."""
+        meant = asdict(self) | {"recipe": asdict(self.recipe), "method": self.method and describe(self.method)}
+        return _hash(meant)
+
+    @property
+    def method(self) -> Protection | None:
+        """The protection that the name stands for; None for clean images."""
+        return None if self.protection == CLEAN else protection(self.protection)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the victim is trained."""
+        return replace(adversary(self.adversary), model=self.model, epochs=self.epochs)
 
     @property
     def file(self) -> str:
@@ -77,22 +88,21 @@ def measure(cell: Cell, run: Run) -> Result:
     started = time.monotonic()
     protected, budget_flags = _protected(cell, train, run)
     fitted = time.monotonic()
-    recipe = replace(adversary(cell.adversary), model=cell.model, epochs=cell.epochs)
-    victim = recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test)
+    victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test)
     seconds = {"fit_seconds": round(fitted - started, 1), "train_seconds": round(time.monotonic() - fitted, 1)}
-    about = provenance(run) | {"data": train.fingerprint, "recipe": asdict(recipe)}
-    if cell.protection != CLEAN:
-        about["protection"] = describe(protection(cell.protection))
+    about = provenance(run) | {"data": train.fingerprint, "recipe": asdict(cell.recipe)}
+    if cell.method is not None:
+        about["protection"] = describe(cell.method)
     return Result(
         cell, cell.key, victim.test_acc, victim.train_acc, measured(train, protected) | seconds, budget_flags, about
     )
 
 
 def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, tuple[str, ...]]:
-    if cell.protection == CLEAN:
+    method = cell.method
+    if method is None:
         return train, ()
-    method = protection(cell.protection)
-    fit_key = hashlib.blake2b(json.dumps([describe(method), train.fingerprint]).encode(), digest_size=6).hexdigest()
+    fit_key = _hash([describe(method), train.fingerprint])
     fit_run = _within(
         run, cell.seed, f"fit-{cell.dataset}-{cell.protection}-seed{cell.seed}-{fit_key}".replace(":", "-")
     )
@@ -101,11 +111,15 @@ def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, tuple[s
     return protected, ("over-budget",) if over_budget(train, protected, method.budget) else ()
 
 
-def _fit_once(method: Any, train: ImageSet, run: Run) -> perturbation.Perturbation:
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def _fit_once(method: Protection, train: ImageSet, run: Run) -> perturbation.Perturbation:
     """The fitted perturbation, from run.directory where an earlier cell left it there."""
     if run.directory is not None and (run.directory / "config.json").exists():
         return perturbation.load(run.directory)[0]
-    fitted: perturbation.Perturbation = method.fit(train, run)
+    fitted = method.fit(train, run)
     if run.directory is not None:
         perturbation.save(run.directory, fitted, {"method": describe(method)})
     return fitted

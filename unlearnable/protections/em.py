@@ -44,7 +44,7 @@ class EM:
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {
             "model": "cnn",
-            "rounds": 10,
+            "rounds": 16,
             "train_steps": 10,
             "steps": 5,
             "step_size": 1.6 / 255,
