@@ -1,14 +1,13 @@
 """Collections made for the tests: folders, archives and tables of files with odd names."""
 
 import hashlib
+import importlib
 import io
 import json
 import os
 import tarfile
 import zipfile
 from pathlib import Path
-
-import pytest
 
 from unlearnable.files import Collection
 
@@ -57,7 +56,7 @@ def write_tar(path: Path, members: list[tuple[str, bytes | None]], mode: str = "
 
 
 def write_parquet(path: Path, images: list[object], row_group_size: int = 2, column: str = "image") -> None:
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     binary = column == "img"
     kind = arrow.binary() if binary else arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
     table = arrow.table({"id": list(range(len(images))), column: arrow.array(images, kind),

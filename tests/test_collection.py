@@ -1,6 +1,7 @@
 """Collections are listed in a fixed order, read from any thread, and cannot lead out of themselves."""
 
 import contextlib
+import importlib
 import os
 import socket
 import stat
@@ -268,7 +269,7 @@ def test_parquet_rows_without_usable_paths_are_numbered_by_content(tmp_path, ope
 
 
 def test_parquet_without_pictures_or_without_its_reader(tmp_path, monkeypatch, open_collection):
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     parquet.write_table(arrow.table({"text": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"no image column \(columns: text\)"):
         open_collection(tmp_path / "a.parquet")
