@@ -30,7 +30,7 @@ def accuracy() -> str:
 def job() -> str:
     """The main job on photographs: overhead, use of the processor, memory."""
     record = json.loads((RESULTS / "job.json").read_text())
-    speed, memory = record["speed"], record["memory"]
+    speed, memory = record["speed"], json.loads((RESULTS / "memory.json").read_text())["memory"]
     counts = [(int(count), found["peak_mb"]) for count, found in memory["by_count"].items() if int(count)]
     peaks = ", ".join(f"{peak:.0f} MB for {count:,} files" for count, peak in counts)
     return (
