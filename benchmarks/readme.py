@@ -59,8 +59,8 @@ PARTS = {"accuracy": accuracy, "job": job, "speed": speed}
 def filled(text: str) -> str:
     """The text with everything between <!-- NAME --> and <!-- end --> made anew."""
     for name, part in PARTS.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text, count = pattern.subn(lambda found, part=part: found[1] + part() + found[2], text)  # type: ignore[misc]
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = pattern.subn(lambda found, part=part: found[1] + part() + "\n" + found[2], text)  # type: ignore[misc]
         if count != 1:
             raise ValueError(f"README.md must hold <!-- {name} --> ... <!-- end --> once, found {count}")
     return text
