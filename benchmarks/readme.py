@@ -22,7 +22,8 @@ def accuracy() -> str:
     return (
         tables.summary(records)
         + f"\n\nMean ± standard deviation over seeds; commits {commits}; {where}; {about['date']}. "
-        + f"Fitting `em:quick` took {minutes:.0f} minutes there on one thread; `lsp`, `class_filters` and `random` take seconds.\n"
+        + f"Fitting `em:quick` took {minutes:.0f} minutes there on one thread; "
+        + "`lsp`, `class_filters` and `random` take seconds.\n"
         + "`unlearnable bench main --out benchmarks/results/main` measures it again; "
         + "[flags](docs/flags.md) say what to doubt."
     )
