@@ -19,7 +19,7 @@ def provenance(run: Run) -> dict[str, Any]:
     return {
         "version": __version__,
         "commit": commit(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "hardware": {
             "processor": processor(),
             "cores": os.cpu_count(),
@@ -33,12 +33,17 @@ def provenance(run: Run) -> dict[str, Any]:
     }
 
 
+def command() -> str:
+    """What was typed; of absolute paths the last part only, since records are published and folders are private."""
+    return " ".join(Path(word).name if Path(word).is_absolute() else word for word in sys.argv)
+
+
 def commit() -> str:
     """The commit of the checkout the package runs from, "-dirty" where it was changed; the version otherwise."""
     root = Path(__file__).parent.parent
     try:
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+        asked = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return f"release {__version__}"
     return found.stdout.strip()
