@@ -142,7 +142,7 @@ def main() -> None:
         "chosen_here": chosen,
         "times_published": round(figures[chosen] / figures["published"], 2),
         "native_bf16": run.dtype is torch.bfloat16,
-        "arguments": {key: str(value) for key, value in vars(asked).items()},
+        "arguments": {key: value for key, value in vars(asked).items() if key != "out"},
         "provenance": provenance(run) | {"recipe": asdict(Recipe())},
     }
     if asked.images:
