@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from unlearnable.data import DATA_VARIABLE, DATASETS, ImageSet, blank, cluster, digits, load_dataset, load_labelled
+from unlearnable.suites import SUITES, TIERS
 
 
 @pytest.fixture
@@ -72,6 +73,12 @@ def test_a_blank_set_takes_no_memory() -> None:
 def test_the_digits_need_no_download() -> None:
     train, test = load_dataset("digits")
     assert (len(train), len(test), train.size) == (1200, 597, 16)
+
+
+def test_every_suite_measures_on_data_sets_that_have_a_name() -> None:
+    for suite in SUITES.values():
+        for tier in TIERS:
+            assert {cell.dataset for cell in suite(tier)} <= DATASETS.keys()
 
 
 def test_a_pack_that_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
