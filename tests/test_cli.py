@@ -487,13 +487,20 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
+def _heed_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_in_the_middle_keeps_what_was_done(tmp_path: Path) -> None:
     for i in range(60):  # large enough that the signal comes before the end
         picture(tmp_path / "many" / f"{i}.png", i, (800, 600))
     out = tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
     line = [sys.executable, "-m", "unlearnable", "protect", str(tmp_path / "many"), str(out), "--quiet"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heed_ctrl_c
+    ) as process:
         while process.poll() is None and not list(out.glob("*.png")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
