@@ -3,16 +3,19 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
 from sklearn.cluster import KMeans
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
-from unlearnable.files import Collection, Refused, decode, is_picture_name, open_collection
+from unlearnable.files import Collection, Item, Picture, Refused, decode, is_picture_name, open_collection
 from unlearnable.pixels import Bytes, Labels, to_float
 
 DATA_VARIABLE = "UNLEARNABLE_DATA"
@@ -72,57 +75,53 @@ def blank(labels: Labels, classes: Sequence[str], size: int) -> ImageSet:
     return ImageSet(images, labels, tuple(classes))
 
 
-def load(collection: Collection, size: int, labels: Labels, classes: Sequence[str], names: Sequence[str]) -> ImageSet:
-    """The named pictures of a collection squashed to (size, size), in that order.
-
-    A picture that cannot be decoded is all black and its label -1, so that rows keep their meaning.
-    """
-    by_name = {item.name: item for item in collection.items}
-    images, kept = torch.zeros(len(names), 3, size, size, dtype=torch.uint8), labels.clone()
-    for row, name in enumerate(names):
-        try:
-            picture = decode(collection.read(by_name[name]), name)
-        except Refused:
-            kept[row] = -1
-            continue
-        images[row] = torch.from_numpy(picture.view(size).transpose(2, 0, 1).copy())
-    return ImageSet(images, kept, tuple(classes))
-
-
 def load_labelled(path: Path, size: int | None = None, within: str = "") -> tuple[ImageSet, tuple[str, ...]]:
     """A labelled folder or archive as an ImageSet, and the names of its pictures row by row; class = folder.
 
     within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
     first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one cannot be decoded.
     """
-    collection = open_collection(path)
+    with closing(open_collection(path)) as collection:
+        labelled = _labelled(collection, within)
+        if not labelled:
+            raise ValueError(
+                f"{path} holds no labelled pictures{f' under {within}' if within else ''}: expected CLASS/NAME"
+            )
+        names = tuple(item.name for item, _ in labelled)
+        try:
+            side = size or min(*decode(collection.read(labelled[0][0]), names[0]).planes.shape[:2], WORKING_SIZE)
+        except Refused as reason:
+            raise ValueError(f"{path}: {names[0]!r}: {reason}") from None
+        images, bad = torch.zeros(len(names), 3, side, side, dtype=torch.uint8), []
+        for row, (item, _) in enumerate(labelled):
+            try:
+                images[row] = view(decode(collection.read(item), item.name), side)
+            except Refused:
+                bad.append(item.name)
+    if bad:
+        raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0]!r}")
+    classes = tuple(sorted({label for _, label in labelled}))
+    labels = torch.tensor([classes.index(label) for _, label in labelled])
+    return ImageSet(images, labels, classes), names
+
+
+def _labelled(collection: Collection, within: str) -> list[tuple[Item, str]]:
+    """The pictures that lie in a class folder below `within`, and their class."""
     prefix = within + "/" if within else ""
     chosen = [i for i in collection.items if i.name.startswith(prefix) and not i.problem and is_picture_name(i.name)]
     labels = [collection.label(item) for item in chosen]
-    labelled = [(i, n.removeprefix(prefix)) for i, n in zip(chosen, labels, strict=True) if n and n != within]
-    if not labelled:
-        raise ValueError(
-            f"{path} holds no labelled pictures{f' under {within}' if within else ''}: expected CLASS/NAME"
-        )
-    classes = tuple(sorted({label for _, label in labelled}))
-    names = tuple(item.name for item, _ in labelled)
-    try:
-        side = size or min(*decode(collection.read(labelled[0][0]), names[0]).planes.shape[:2], WORKING_SIZE)
-    except Refused as reason:
-        raise ValueError(f"{path}: {names[0]!r}: {reason}") from None
-    rows = torch.tensor([classes.index(label) for _, label in labelled])
-    data = load(collection, side, rows, classes, names)
-    collection.close()
-    if bad := (data.labels < 0).nonzero().flatten().tolist():
-        raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {names[bad[0]]!r}")
-    return data, names
+    return [(i, n.removeprefix(prefix)) for i, n in zip(chosen, labels, strict=True) if n and n != within]
+
+
+def view(picture: Picture, size: int) -> UInt8[Tensor, "3 s s"]:
+    """What a network sees of a picture: all of it, squashed to (3, size, size)."""
+    return torch.from_numpy(np.ascontiguousarray(picture.view(size).transpose(2, 0, 1)))
 
 
 def cluster(data: ImageSet, k: int, seed: int) -> Labels:
     """Pseudo-labels where there are none: k-means on an 8 x 8 colour thumbnail of each image, (n,) int64."""
-    thumbnails = torch.nn.functional.adaptive_avg_pool2d(to_float(data.images), 8).flatten(1).numpy()
-    k = min(k, len(np.unique(thumbnails, axis=0)))
-    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(thumbnails)).to(torch.int64)
+    thumbnails = _thumbnails(data)
+    return _kmeans(thumbnails, min(k, len(np.unique(thumbnails.numpy(), axis=0))), seed)
 
 
 def group_classes(data: ImageSet, k: int, seed: int) -> Labels:
@@ -133,9 +132,17 @@ def group_classes(data: ImageSet, k: int, seed: int) -> Labels:
     """
     if not 1 < k < len(data.classes):
         raise ValueError(f"kmeans:{k} needs 2 to {len(data.classes) - 1} groups for {len(data.classes)} classes")
-    thumbnails = torch.nn.functional.adaptive_avg_pool2d(to_float(data.images), 8).flatten(1)
+    thumbnails = _thumbnails(data)
     means = torch.stack([thumbnails[data.labels == label].mean(0) for label in range(len(data.classes))])
-    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(means.numpy())).to(torch.int64)
+    return _kmeans(means, k, seed)
+
+
+def _thumbnails(data: ImageSet) -> Float32[Tensor, "n d"]:
+    return adaptive_avg_pool2d(to_float(data.images), 8).flatten(1)
+
+
+def _kmeans(points: Float32[Tensor, "n d"], k: int, seed: int) -> Labels:
+    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(points.numpy())).to(torch.int64)
 
 
 def relabel(data: ImageSet, groups: Labels) -> ImageSet:

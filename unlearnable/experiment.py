@@ -132,7 +132,7 @@ def _within(run: Run, seed: int, name: str) -> Run:
 
 def mix(clean: ImageSet, protected: ImageSet, rate: float, run: Run) -> ImageSet:
     """`rate` of the images protected, the others clean; which, depends on the run's seed alone."""
-    return clean if rate == 0 else protected if rate == 1 else _mixed(clean, protected, _chosen(len(clean), rate, run))
+    return _mixed(clean, protected, _chosen(len(clean), rate, run))
 
 
 def _mixed(clean: ImageSet, protected: ImageSet, rows: torch.Tensor) -> ImageSet:
@@ -213,7 +213,7 @@ def evaluate(
     Raises ValueError where the sets do not fit together or a value is not allowed.
     """
     _check(clean, protected, test, seeds, rate)
-    budgetless = measured(clean, protected)
+    change = measured(clean, protected)
     if relabelling is not None:
         groups = group_classes(clean, _clusters(relabelling), run.seed)
         clean, protected, test = (relabel(part, groups) for part in (clean, protected, test))
@@ -234,7 +234,7 @@ def evaluate(
         rows.append(_row(name, model, here.seed, control, victim, part))
         flags |= set(_doubts(rows[-1], len(clean.classes), len(test), seeds))
     run.report("evaluate", len(cells), len(cells))
-    return Evaluation(tuple(rows), tuple(sorted(flags)), budgetless, provenance(run))
+    return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run))
 
 
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:

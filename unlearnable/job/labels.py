@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from unlearnable.data import ImageSet, cluster
+from unlearnable.data import ImageSet, cluster, view
 from unlearnable.files import Collection, Item, Refused
 from unlearnable.job.parallel import decoded, results
 from unlearnable.pixels import Bytes, Labels
@@ -83,7 +83,7 @@ def views(source: Collection, pictures: Sequence[Item], size: int, run: Run, sta
         try:
             name = pictures[row].name
             with decoded(source.read(pictures[row]), name) as picture:
-                images[row] = torch.from_numpy(picture.view(size).transpose(2, 0, 1).copy())
+                images[row] = view(picture, size)
             readable[row] = True
         except Refused:
             pass  # said once, where the picture is to be protected

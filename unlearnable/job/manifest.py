@@ -1,6 +1,7 @@
 """The manifest: what became of every file of a job, in one sqlite file that survives a kill at any moment."""
 
 import errno
+import hashlib
 import json
 import os
 import sqlite3
@@ -174,6 +175,11 @@ class Manifest:
             pass  # a full disk: the log stays beside the file, and the next opening reads both
         finally:
             self._db.close()
+
+
+def sha256(data: bytes) -> str:
+    """How the manifest knows a file again."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def failures(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from unlearnable.files import (
     stems,
 )
 from unlearnable.files.picture import Samples
-from unlearnable.job.manifest import Manifest, Outcome
+from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
 from unlearnable.job.places import find_manifest
@@ -141,11 +140,11 @@ class _Judge:
         if outcome.status in ("failed", "waiting") or outcome.output is None:
             raise _Missing(f"not protected: {outcome.reason or 'the job did not come to it'}")
         data = self._output(outcome.output)
-        changed = _sha256(data) != outcome.output_sha256
+        changed = sha256(data) != outcome.output_sha256
         if file.name not in self.sources:
             raise _Bad("the original is no longer in SRC")
         original = self.originals.read(self.sources[file.name])
-        if _sha256(original) != outcome.source_sha256:
+        if sha256(original) != outcome.source_sha256:
             raise _Bad("the original has changed since it was protected")
         delta = 0
         if outcome.status == "protected":
@@ -222,7 +221,3 @@ def _planes_like(picture: Picture, found: Samples) -> Samples:
     """WebP has no grey: there its three colours are the one grey, which `matches` confirms."""
     grey_as_colour = picture.target == "WEBP" and picture.planes.shape[2] == 1 and found.shape[2] == 3
     return found[..., :1] if grey_as_colour else found
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

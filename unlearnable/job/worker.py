@@ -1,6 +1,5 @@
 """One file of a job, from reading it to having read back what was written."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from unlearnable.files import (
     stems,
 )
 from unlearnable.job.fitting import Choice, Ready
-from unlearnable.job.manifest import Outcome, Row, halting
+from unlearnable.job.manifest import Outcome, Row, halting, sha256
 from unlearnable.job.parallel import decoded
 from unlearnable.job.picture import change, protected
 from unlearnable.job.places import Job, scratch_of
@@ -58,7 +57,7 @@ class Worker:
         written = self._place(row, row.name, data).read_bytes()
         if written != data:
             self._withdraw(row.name, "the copy read back differs")
-        digest = _sha256(written)
+        digest = sha256(written)
         return Outcome("copied", None, row.name, digest, digest)
 
     def _protect(self, row: Row, number: int) -> Outcome:
@@ -73,7 +72,7 @@ class Worker:
             if wrong := matches(picture, planes, written, name):
                 self._withdraw(name, f"read back wrong: {wrong}")
             found = change(picture.planes, planes)
-        hashes = _sha256(data), _sha256(written)
+        hashes = sha256(data), sha256(written)
         return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, picture.notes)
 
     def _place(self, row: Row, name: str, data: bytes) -> Path:
@@ -83,10 +82,6 @@ class Worker:
     def _withdraw(self, name: str, reason: str) -> None:
         self.destination.path_of(name).unlink(missing_ok=True)
         raise Refused(reason)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _line(error: BaseException) -> str:
