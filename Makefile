@@ -38,7 +38,7 @@ docs: install
 	$(BIN)/python -m benchmarks.readme
 
 bench: install
-	$(BIN)/unlearnable bench main --tier quick --out benchmarks/results/main
+	$(BIN)/unlearnable bench main --tier quick --out benchmarks/results/quick
 
 clean:
 	rm -rf $(VENV) build *.egg-info

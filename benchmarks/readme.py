@@ -14,7 +14,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def accuracy() -> str:
     """The main suite, and where it was measured."""
-    records = tables.read(RESULTS / "main")
+    records = tables.read(RESULTS / "quick")
     about = records[0].provenance
     where = f"{about['hardware']['processor']}, {about['hardware']['cores']} cores, torch {about['torch']}"
     commits = ", ".join(f"`{name}`" for name in sorted({record.provenance["commit"] for record in records}))
@@ -24,7 +24,7 @@ def accuracy() -> str:
         + f"\n\nMean ± standard deviation over seeds; commits {commits}; {where}; {about['date']}. "
         + f"Fitting `em:quick` took {minutes:.0f} minutes there on one thread; "
         + "`lsp`, `class_filters` and `random` take seconds.\n"
-        + "`unlearnable bench main --out benchmarks/results/main` measures it again; "
+        + "`unlearnable bench main --out benchmarks/results/quick` measures it again; "
         + "[flags](docs/flags.md) say what to doubt."
     )
 

@@ -15,7 +15,7 @@ LAYERS = (
     ("provenance",),
     ("files",),
     ("data", "models"),
-    ("perturbation", "training"),
+    ("perturbation", "training", "labelling", "score"),
     ("protections", "adversaries", "metrics"),
     ("job", "experiment"),
     ("tables", "suites"),

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable.data import DATA_VARIABLE, DATASETS, ImageSet, blank, cluster, digits, load_dataset, load_labelled
+from unlearnable.data import DATA_VARIABLE, DATASETS, ImageSet, blank, digits, load_dataset, load_labelled
+from unlearnable.labelling import cluster
 from unlearnable.suites import SUITES, TIERS
 
 

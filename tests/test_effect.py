@@ -25,7 +25,7 @@ def victim(name: str, train: ImageSet, test: ImageSet, recipe: Recipe) -> float:
 def test_digits_are_protected_by_filters_and_not_by_random_noise() -> None:
     """Digits are black and white, where 8 levels say little: what acts on them is the unbounded method."""
     train, test = load_dataset("digits")
-    recipe = Recipe(model="cnn", epochs=5, augment=None)
+    recipe = Recipe(model="cnn", epochs=5, augment=())
     accuracy = {name: victim(name, train, test, recipe) for name in ("clean", "random", "class_filters")}
     assert accuracy["clean"] > 0.9
     assert accuracy["random"] > accuracy["clean"] - 0.05

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from unlearnable import tables
-from unlearnable.data import ImageSet, digits, group_classes, relabel
+from unlearnable.data import ImageSet, digits
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
+from unlearnable.labelling import groups_of, relabel
 from unlearnable.metrics import FLAGS, doubts
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
@@ -22,7 +23,7 @@ CELLS = [Cell("digits", name, model="lenet", epochs=2) for name in ("clean", "ls
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("records")
-    assert bench(CELLS, out, Run(0)) == (2, 0)
+    assert bench(CELLS, out, Run(0)) == (2, 0, [])
     return out
 
 
@@ -46,14 +47,14 @@ def test_a_record_says_what_happened_and_where(records: Path) -> None:
 
 def test_only_what_is_missing_is_measured(records: Path) -> None:
     before = (records / CELLS[0].file).read_bytes()
-    assert bench(CELLS, records, Run(0)) == (0, 2)
+    assert bench(CELLS, records, Run(0)) == (0, 2, [])
     assert (records / CELLS[0].file).read_bytes() == before
 
 
 def test_shards_share_out_the_cells(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="got 3/2"):
         bench(CELLS, tmp_path, Run(0), (3, 2))
-    assert bench(CELLS[:1], tmp_path, Run(0), (2, 2)) == (0, 0)
+    assert bench(CELLS[:1], tmp_path, Run(0), (2, 2)) == (0, 0, [])
 
 
 def test_a_cell_stopped_half_way_gives_the_same_record(records: Path, tmp_path: Path) -> None:
@@ -101,10 +102,9 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
 def test_suites_list_cells_that_can_be_built_with_their_controls(suite: str, tier: str) -> None:
     listed = cells(suite, tier)
     assert len({cell.key for cell in listed}) == len(listed)
-    names = {cell.protection for cell in listed}
-    assert {"clean", "random", "random:class"} <= names
-    for name in names - {"clean"}:
-        protection(name)
+    assert {cell.adversary for cell in listed if cell.protection != "clean"} == {
+        cell.adversary for cell in listed if cell.protection == "clean"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_a_share_is_mixed_by_seed_alone(small: ImageSet) -> None:
 
 
 def test_relabelling_keeps_classes_whole(small: ImageSet) -> None:
-    groups = group_classes(small, 3, seed=0)
+    groups = groups_of("kmeans:3", small, seed=0)
     assert sorted(groups.unique().tolist()) == [0, 1, 2]
     merged = relabel(small, groups)
     assert len(merged.classes) == 3

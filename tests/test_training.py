@@ -12,7 +12,7 @@ from unlearnable.models import build
 from unlearnable.run import Cancelled, Run
 from unlearnable.training import CropFlip, Recipe, accuracy, predict
 
-QUICK = Recipe(model="lenet", epochs=4, lr=0.03, augment=CropFlip(1, flip=False))
+QUICK = Recipe(model="lenet", epochs=4, lr=0.03, augment=(CropFlip(1, flip=False),))
 
 
 def test_it_learns_digits(run: Run) -> None:
@@ -63,7 +63,7 @@ def test_a_last_batch_of_one_is_trained_on(small: ImageSet, run: Run) -> None:
 def test_crops_are_windows_of_the_padded_picture() -> None:
     x = torch.arange(2 * 3 * 6 * 6, dtype=torch.float32).reshape(2, 3, 6, 6) / 216
     padded = torch.nn.functional.pad(x, [2] * 4)
-    cropped = CropFlip(2)(x, Run(0).rng("crop"))
+    cropped = CropFlip(2).crop(x, Run(0).rng("crop"))
     windows = [padded[:, :, i : i + 6, j : j + 6] for i in range(5) for j in range(5)]
     windows += [window.flip(3) for window in windows]
     assert all(any(torch.equal(cropped[n], window[n]) for window in windows) for n in range(2))
@@ -71,4 +71,4 @@ def test_crops_are_windows_of_the_padded_picture() -> None:
 
 def test_no_padding_and_no_flip_change_nothing() -> None:
     x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(CropFlip(0, flip=False)(x, Run(0).rng("crop")), x)
+    assert torch.equal(CropFlip(0, flip=False).crop(x, Run(0).rng("crop")), x)

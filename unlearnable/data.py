@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
-from sklearn.cluster import KMeans
+from jaxtyping import UInt8
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from unlearnable.files import Collection, Item, Picture, Refused, decode, is_picture_name, open_collection
-from unlearnable.pixels import Bytes, Labels, to_float
+from unlearnable.pixels import Bytes, Labels
 
 DATA_VARIABLE = "UNLEARNABLE_DATA"
 WORKING_SIZE = 64
@@ -118,38 +116,6 @@ def view(picture: Picture, size: int) -> UInt8[Tensor, "3 s s"]:
     return torch.from_numpy(np.ascontiguousarray(picture.view(size).transpose(2, 0, 1)))
 
 
-def cluster(data: ImageSet, k: int, seed: int) -> Labels:
-    """Pseudo-labels where there are none: k-means on an 8 x 8 colour thumbnail of each image, (n,) int64."""
-    thumbnails = _thumbnails(data)
-    return _kmeans(thumbnails, min(k, len(np.unique(thumbnails.numpy(), axis=0))), seed)
-
-
-def group_classes(data: ImageSet, k: int, seed: int) -> Labels:
-    """The k groups that an adversary with other labels might use: (classes,) the group of each class.
-
-    k-means on the mean thumbnail of every class; a group keeps whole classes, as in One-for-All section 4.1 (which
-    clusters the embeddings of the class names instead). Raises ValueError where k is not below the number of classes.
-    """
-    if not 1 < k < len(data.classes):
-        raise ValueError(f"kmeans:{k} needs 2 to {len(data.classes) - 1} groups for {len(data.classes)} classes")
-    thumbnails = _thumbnails(data)
-    means = torch.stack([thumbnails[data.labels == label].mean(0) for label in range(len(data.classes))])
-    return _kmeans(means, k, seed)
-
-
-def _thumbnails(data: ImageSet) -> Float32[Tensor, "n d"]:
-    return adaptive_avg_pool2d(to_float(data.images), 8).flatten(1)
-
-
-def _kmeans(points: Float32[Tensor, "n d"], k: int, seed: int) -> Labels:
-    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(points.numpy())).to(torch.int64)
-
-
-def relabel(data: ImageSet, groups: Labels) -> ImageSet:
-    """The same images with each class replaced by its group."""
-    return ImageSet(data.images, groups[data.labels], tuple(f"group {g}" for g in range(int(groups.max()) + 1)))
-
-
 def digits() -> tuple[ImageSet, ImageSet]:
     """scikit-learn's 1,797 scanned digits at 16 px: (train 1,200, test 597). Needs no download."""
     from sklearn.datasets import load_digits
@@ -189,6 +155,11 @@ def load_dataset(name: str) -> tuple[ImageSet, ImageSet]:
     if name not in DATASETS:
         raise ValueError(f"data set must be one of {', '.join(DATASETS)}, got {name!r}")
     return DATASETS[name]()
+
+
+def weights_file(name: str) -> Path:
+    """A file of weights in the data folder. Raises ValueError saying where it is looked for."""
+    return _pack(name)
 
 
 def _pack(file: str) -> Path:

@@ -51,15 +51,16 @@ def _table(group: Group, rows: dict[str, list[Result]]) -> str:
 
 
 def _line(name: str, records: Sequence[Result], clean: Sequence[float]) -> str:
-    last = [record.test_acc[-1] for record in records]
+    last = [record.accuracy for record in records]
     best = [max(record.test_acc) for record in records]
     train = [record.train_acc[-1] for record in records]
     pixels = ("-", "-") if name == CLEAN else _pixels(records)
     flags = sorted({flag for record in records for flag in record.flags})
+    about = records[0].provenance
     if clean and name != CLEAN:
         flags += doubts(
-            classes=10, tests=500, seeds=len(records), clean_acc=mean(clean), protected_acc=mean(last),
-            best_acc=mean(best), train_acc=mean(train),
+            classes=about["classes"], tests=about["tests"], seeds=len(records), clean_acc=mean(clean),
+            protected_acc=mean(last), best_acc=mean(best), train_acc=mean(train),
         )  # fmt: skip
     cells = (
         f"`{name}`",

@@ -1,14 +1,97 @@
-"""What a data thief may do with protected images: each adversary is a Recipe, and is told nothing of the protection."""
+"""What a data thief may do with protected images. An adversary changes a Recipe, and is told nothing of the protection.
 
-from unlearnable.training import Recipe
+A name is one of the table, with parameters after a colon, and several joined by a plus: "jpeg:10",
+"adversarial:2/255,5", "grayscale+mixup".
+"""
 
-ADVERSARIES: dict[str, Recipe] = {
-    "standard": Recipe(),
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from unlearnable.adversaries.adversarial import Adversarial
+from unlearnable.adversaries.augmented import Augmented
+from unlearnable.adversaries.coin import Coin
+from unlearnable.adversaries.distill import Distill
+from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
+from unlearnable.adversaries.orthogonal import Orthogonal
+from unlearnable.adversaries.pretrained import Finetune, LinearProbe
+from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
+from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
+from unlearnable.adversaries.ueraser import UEraser
+from unlearnable.pixels import parse_eps
+from unlearnable.training import EarlyStop, Recipe
+
+STANDARD = "standard"
+ADVERSARIES: dict[str, type | None] = {
+    STANDARD: None,
+    "adversarial": Adversarial,
+    "mixup": Mixup,
+    "cutmix": CutMix,
+    "cutout": Cutout,
+    "gaussian": Gaussian,
+    "mean": Mean,
+    "median": Median,
+    "bilateral": Bilateral,
+    "jpeg": Jpeg,
+    "grayscale": Grayscale,
+    "bitdepth": BitDepth,
+    "resize": Resize,
+    "orthogonal": Orthogonal,
+    "ueraser": UEraser,
+    "coin": Coin,
+    "augmented": Augmented,
+    "distill": Distill,
+    "early_stop": EarlyStop,
+    "finetune": Finetune,
+    "linear_probe": LinearProbe,
 }
+SHORT = (STANDARD, "grayscale", "jpeg", "ueraser:lite")  # cheap, and between them they undo most published methods
 
 
-def adversary(name: str) -> Recipe:
-    """The recipe of that name. Raises ValueError naming those there are."""
-    if name not in ADVERSARIES:
-        raise ValueError(f"adversary must be one of {', '.join(ADVERSARIES)}, got {name!r}")
-    return ADVERSARIES[name]
+def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
+    """The recipe of an adversary: the given one (or the quick tier's) with what the name says.
+
+    Raises ValueError naming what is allowed.
+    """
+    made = recipe or Recipe()
+    for word in name.split("+"):
+        part = _part(word)
+        if isinstance(part, Finetune | LinearProbe):
+            made = part.change(made)
+        elif part is not None:
+            made = made.having(part)
+    return made
+
+
+def _part(word: str) -> Any:
+    """What one word stands for: `jpeg:30` is Jpeg(30). None for standard training."""
+    kind, _, text = word.partition(":")
+    if kind not in ADVERSARIES:
+        raise ValueError(f"adversary must be one of {', '.join(ADVERSARIES)}, got {kind!r}")
+    cls = ADVERSARIES[kind]
+    values = text.split(",") if text else []
+    parameters = [] if cls is None else [field.name for field in fields(cls)]
+    if len(values) > len(parameters):
+        raise ValueError(f"{kind} takes {_list(parameters)}, got {text!r}")
+    if cls is None:
+        return None
+    hints = get_type_hints(cls)
+    chosen = {name: _value(kind, name, hints[name], value) for name, value in zip(parameters, values, strict=False)}
+    return cls(**chosen)
+
+
+def _value(kind: str, name: str, hint: Any, text: str) -> Any:
+    """A parameter as its field wants it. Raises ValueError naming the parameter."""
+    try:
+        if name == "eps":
+            return parse_eps(text)
+        if hint in (int, float):
+            return hint(text)
+        return Path(text) if Path in getattr(hint, "__args__", ()) else text
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}.get(hint, "a fraction such as 4/255")
+        raise ValueError(f"{name} of {kind} must be {wanted}, got {text!r}") from None
+
+
+def _list(names: list[str]) -> str:
+    return f"{', '.join(names)} after the colon" if names else "no parameters"

@@ -113,10 +113,10 @@ def bench(args: Namespace, run: "Run") -> Answer:
     if shard is None:
         raise UsageError(f"--shard must be I/N, such as 1/4, got {args.shard!r}")
     cells = suites.cells(args.suite, args.tier)
-    measured, already = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
-    said = {"measured": measured, "already": already, "out": args.out}
+    measured, already, failed = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
+    said = {"measured": measured, "already": already, "failed": len(failed), "out": args.out}
     text = f"{measured} cells measured, {already} were there; as a table: unlearnable tables {args.out}"
-    return Answer(said, text)
+    return Answer(said, text, failed, unwell=bool(failed))
 
 
 def tables(args: Namespace, run: "Run") -> Answer:

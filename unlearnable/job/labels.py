@@ -7,9 +7,10 @@ from typing import Literal
 
 import torch
 
-from unlearnable.data import ImageSet, cluster, view
+from unlearnable.data import ImageSet, view
 from unlearnable.files import Collection, Item, Refused
 from unlearnable.job.parallel import decoded, results
+from unlearnable.labelling import cluster
 from unlearnable.pixels import Bytes, Labels
 from unlearnable.run import Run
 

@@ -1,0 +1,41 @@
+"""A victim that has seen other pictures before: MobileNetV2 of ImageNet (Sandler et al., CVPR 2018, arXiv 1801.04381).
+
+What a pre-trained network already knows, no protected image can take away: the strongest realistic adversary.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unlearnable.data import weights_file
+from unlearnable.training import Recipe
+
+MODEL = "mobilenetv2_imagenet"
+WEIGHTS = "weights/mobilenet_v2.safetensors"
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """All weights trained on, from those of ImageNet, for a quarter of the epochs; the recipe's model gives way.
+
+    weights: the file they come from. lr: small, since this network has no batch normalisation left.
+    """
+
+    lr: float = 0.01
+    weights: Path | None = None
+
+    def change(self, recipe: Recipe) -> Recipe:
+        """The recipe that starts from the weights. Raises ValueError where the file is not there."""
+        start = self.weights or weights_file(WEIGHTS)
+        return replace(recipe, model=MODEL, init=start, lr=self.lr, epochs=max(1, recipe.epochs // 4))
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """The last layer alone, on the features of ImageNet, for a quarter of the epochs."""
+
+    lr: float = 0.1
+    weights: Path | None = None
+
+    def change(self, recipe: Recipe) -> Recipe:
+        """The recipe that trains the head. Raises ValueError where the file is not there."""
+        return replace(Finetune(self.lr, self.weights).change(recipe), head_only=True)

@@ -1,0 +1,125 @@
+"""Cell and Result: what is to be measured, and the record of what happened."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearnable.adversaries import adversary
+from unlearnable.protections import Protection, describe, protection
+from unlearnable.training import Recipe
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is to be measured. protection: "clean", a method or method:preset; rate: the share of images protected.
+
+    surrogate: the model that the protection is fitted with, where not its own; fitted_on: the data set it is fitted on,
+    where not the one it protects; relabel: the adversary's own labels (see `unlearnable.labelling`).
+    """
+
+    dataset: str
+    protection: str
+    adversary: str = "standard"
+    model: str = "cnn"
+    seed: int = 0
+    rate: float = 1.0
+    epochs: int = 12
+    surrogate: str | None = None
+    fitted_on: str | None = None
+    relabel: str | None = None
+
+    @property
+    def key(self) -> str:
+        """A hash of the cell and of what its names stand for: a changed default is another cell, measured anew."""
+        method = self.method and describe(self.method)
+        return hashed({"cell": meaning(self), "recipe": meaning(self.recipe), "method": method})
+
+    @property
+    def method(self) -> Protection | None:
+        """The protection that the name stands for; None for clean images."""
+        if self.protection == CLEAN:
+            return None
+        return protection(self.protection, **({} if self.surrogate is None else {"model": self.surrogate}))
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the victim is trained."""
+        return adversary(self.adversary, Recipe(model=self.model, epochs=self.epochs))
+
+    @property
+    def fit(self) -> str:
+        """Cells of the same fit share a fitted protection."""
+        source = self.fitted_on or self.dataset
+        parts = (source, self.protection, *([self.surrogate] if self.surrogate else []), f"seed{self.seed}")
+        return _file_name("_".join(parts))
+
+    @property
+    def file(self) -> str:
+        """The name of the record of this cell."""
+        named = (self.dataset, self.protection, self.adversary, self.model, f"seed{self.seed}", self.key)
+        return _file_name("_".join(named)) + ".json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened: accuracy on clean test images after each epoch, what was measured, and where it ran.
+
+    early_acc: at the epoch that early stopping chooses (`training.EarlyStop`), on test images it was not chosen on.
+    """
+
+    cell: Cell
+    key: str
+    test_acc: tuple[float, ...]
+    train_acc: tuple[float, ...]
+    measured: dict[str, float]
+    flags: tuple[str, ...]
+    provenance: dict[str, Any]
+    early_acc: float | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """What the adversary ends up with: the last epoch, or the one it chose."""
+        chosen = self.early_acc if "early_stop" in self.cell.adversary.split("+") else None
+        return self.test_acc[-1] if chosen is None else chosen
+
+    @staticmethod
+    def read(path: Path) -> "Result":
+        """The record in a file. Raises ValueError where it is none."""
+        try:
+            values = json.loads(path.read_text())
+            cell, rest = Cell(**values.pop("cell")), dict(values)
+            for name in ("test_acc", "train_acc", "flags"):
+                rest[name] = tuple(rest[name])
+            return Result(cell, **rest)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a record of a measurement: {error}") from None
+
+    def as_json(self) -> str:
+        """The text of the record."""
+        return json.dumps(asdict(self) | {"cell": meaning(self.cell)}, indent=1)
+
+
+def meaning(value: Any) -> Any:
+    """A dataclass as JSON values, its name with it where it stands for a choice. What is None or empty is left out:
+    an option that is not taken must not change the key of the cells that do not take it.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {} if isinstance(value, Cell | Recipe) else {"is": type(value).__name__}
+        found = {field.name: meaning(getattr(value, field.name)) for field in fields(value)}
+        return named | {name: item for name, item in found.items() if item not in (None, [], ())}
+    if isinstance(value, tuple | list):
+        return [meaning(item) for item in value]
+    return value.name if isinstance(value, Path) else value
+
+
+def hashed(value: Any) -> str:
+    """Twelve hexadecimal digits of JSON values."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def _file_name(text: str) -> str:
+    return "".join("-" if letter in ":/,+" else letter for letter in text)

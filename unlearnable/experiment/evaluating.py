@@ -1,0 +1,129 @@
+"""evaluate: what adversaries get out of somebody's own protected collection, against the clean one."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+
+from unlearnable.adversaries import STANDARD, adversary
+from unlearnable.data import ImageSet
+from unlearnable.experiment.mixing import clean_part, mix
+from unlearnable.labelling import groups_of, relabel
+from unlearnable.metrics import doubts, measured
+from unlearnable.provenance import provenance
+from unlearnable.run import Run
+from unlearnable.training import Classifier, Recipe
+
+
+@dataclass(frozen=True)
+class Row:
+    """One victim: accuracy on clean test images after training on clean and on protected ones.
+
+    protected_acc: last epoch; best_protected_acc: best epoch; early_protected_acc: what early stopping on a few clean
+    images keeps; clean_part_acc: the unprotected share alone.
+    """
+
+    adversary: str
+    model: str
+    seed: int
+    clean_acc: float
+    protected_acc: float
+    best_protected_acc: float
+    train_acc: float
+    early_protected_acc: float | None = None
+    clean_part_acc: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What adversaries get out of a protected collection. sizes: its images, tests, classes, side in pixels."""
+
+    rows: tuple[Row, ...]
+    flags: tuple[str, ...]
+    measured: dict[str, float]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The rows (without what does not apply) and the flags."""
+        rows = [{k: v for k, v in asdict(row).items() if v is not None} for row in self.rows]
+        return {"rows": rows, "flags": list(self.flags)}
+
+
+def evaluate(
+    clean: ImageSet,
+    protected: ImageSet,
+    test: ImageSet,
+    *,
+    adversaries: Sequence[str] = (STANDARD,),
+    models: Sequence[str] = ("cnn",),
+    seeds: int = 1,
+    rate: float = 1.0,
+    relabelling: str | None = None,
+    epochs: int | None = None,
+    run: Run,
+) -> Evaluation:
+    """Trains every adversary's every model on clean and on protected images, k seeds each; tests on clean images.
+
+    rate: the share of images taken from the protected set, the rest clean; the clean part alone is then a control.
+    relabelling: labels of the adversary's own, such as "kmeans:K" (`labelling.groups_of`). epochs: not the recipe's.
+    Raises ValueError where the sets do not fit together or a value is not allowed.
+    """
+    _check(clean, protected, test, seeds, rate)
+    recipes = [(name, model, adversary(name, _base(model, epochs))) for name in adversaries for model in models]
+    change = measured(clean, protected)
+    if relabelling is not None:
+        groups = groups_of(relabelling, clean, run.seed)
+        clean, protected, test = (relabel(part, groups) for part in (clean, protected, test))
+    published = mix(clean, protected, rate, run)
+    rows = []
+    flags: set[str] = set()
+    for done, (name, model, recipe, offset) in enumerate((*r, s) for r in recipes for s in range(seeds)):
+        run.report("evaluate", done, len(recipes) * seeds)
+        here = replace(run, seed=run.seed + offset, directory=None)
+        control, victim = recipe.train(clean, here, test), recipe.train(published, here, test)
+        part = recipe.train(clean_part(clean, rate, run), here, test) if rate < 1 else None
+        rows.append(_row(name, model, here.seed, control, victim, part))
+        flags |= set(_doubts(rows[-1], len(clean.classes), len(test), seeds))
+        flags |= {"diverged"} if control.diverged or victim.diverged else set()
+    run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
+    sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
+    return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run), sizes)
+
+
+def _base(model: str, epochs: int | None) -> Recipe:
+    return Recipe(model=model) if epochs is None else Recipe(model=model, epochs=epochs)
+
+
+def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:
+    chooses = "early_stop" in name.split("+")
+    clean, protected = (c.early_acc if chooses and c.early_acc else c.test_acc[-1] for c in (control, victim))
+    accuracies = (clean, protected, max(victim.test_acc), victim.train_acc[-1], victim.early_acc or 0.0)
+    clean, protected, best, train, early = (round(value, 4) for value in accuracies)
+    alone = round(part.test_acc[-1], 4) if part else None
+    return Row(name, model, seed, clean, protected, best, train, early, alone)
+
+
+def _doubts(row: Row, classes: int, tests: int, seeds: int) -> list[str]:
+    return doubts(
+        classes=classes, tests=tests, seeds=seeds, clean_acc=row.clean_acc, protected_acc=row.protected_acc,
+        best_acc=row.best_protected_acc, train_acc=row.train_acc,
+    )  # fmt: skip
+
+
+def _check(clean: ImageSet, protected: ImageSet, test: ImageSet, seeds: int, rate: float) -> None:
+    if seeds < 1:
+        raise ValueError(f"seeds must be 1 or more, got {seeds}")
+    if not 0 < rate <= 1:
+        raise ValueError(f"rate must be above 0 and at most 1, got {rate}")
+    if clean.images.shape != protected.images.shape or not torch.equal(clean.labels, protected.labels):
+        raise ValueError(f"the protected set has {len(protected)} images, the clean one {len(clean)}: they must match")
+    if clean.classes != test.classes:
+        raise ValueError(
+            f"classes of the test set are {', '.join(test.classes)}, of the clean one {', '.join(clean.classes)}"
+        )
+    if clean.images.shape[1:] != test.images.shape[1:]:
+        raise ValueError(f"test images are {test.size} pixels a side, the others {clean.size}: they must match")
+    if len(clean.classes) < 2:
+        raise ValueError(f"a classifier needs at least 2 classes, got {', '.join(clean.classes)} alone")

@@ -1,0 +1,101 @@
+"""Filling in records: protect, train the victim, test; what is missing only, and going on where it stopped."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from unlearnable import perturbation
+from unlearnable.adversaries import STANDARD
+from unlearnable.data import ImageSet, load_dataset
+from unlearnable.experiment.cell import Cell, Result, hashed, meaning
+from unlearnable.experiment.mixing import clean_part, mix
+from unlearnable.labelling import groups_of, relabel
+from unlearnable.metrics import audits, measured, over_budget
+from unlearnable.protections import Protection, describe
+from unlearnable.provenance import provenance
+from unlearnable.run import Run, write_atomically
+
+
+def measure(cell: Cell, run: Run) -> Result:
+    """Protects, trains the victim, tests after every epoch. Unfinished work under run.directory is gone on with.
+
+    A clean cell of a rate below 1 is the control of the others: what `mix` would leave clean, alone.
+    """
+    train, test = load_dataset(cell.dataset)
+    started = time.monotonic()
+    protected, budget_flags = _protected(cell, train, run)
+    fitted = time.monotonic()
+    found = measured(train, protected) if len(protected) == len(train) else {}
+    if cell.adversary == STANDARD and cell.rate == 1:
+        found |= audits(train, protected, _within(run, cell.seed, "audits"))
+    if cell.relabel is not None:
+        groups = groups_of(cell.relabel, train, run.seed)
+        protected, test = relabel(protected, groups), relabel(test, groups)
+    began = time.monotonic()
+    victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test)
+    seconds = {"fit_seconds": round(fitted - started, 1), "train_seconds": round(time.monotonic() - began, 1)}
+    about = provenance(run) | {"data": train.fingerprint, "recipe": meaning(cell.recipe)}
+    about |= {"classes": len(test.classes), "tests": len(test), "images": len(protected)}
+    if cell.method is not None:
+        about["protection"] = describe(cell.method)
+    flags = (*budget_flags, *(["diverged"] if victim.diverged else []))
+    return Result(
+        cell, cell.key, victim.test_acc, victim.train_acc, found | seconds, flags, about, victim.early_acc
+    )  # fmt: skip
+
+
+def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, tuple[str, ...]]:
+    method, seeded = cell.method, _within(run, cell.seed, "")
+    if method is None:
+        return (train if cell.rate == 1 else clean_part(train, cell.rate, seeded)), ()
+    source = train if cell.fitted_on is None else load_dataset(cell.fitted_on)[0]
+    if cell.fitted_on is not None and not method.transfers:
+        raise ValueError(f"{cell.protection} only protects the images it was fitted on, not {cell.dataset}")
+    key = hashed([describe(method), source.fingerprint])
+    fitted = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
+    protected = mix(train, perturbation.apply(fitted, train, method.budget, seeded), cell.rate, seeded)
+    return protected, ("over-budget",) if over_budget(train, protected, method.budget) else ()
+
+
+def _fit_once(method: Protection, train: ImageSet, run: Run) -> perturbation.Perturbation:
+    """The fitted perturbation, from run.directory where an earlier cell left it there."""
+    if run.directory is not None and (run.directory / "config.json").exists():
+        return perturbation.load(run.directory)[0]
+    fitted = method.fit(train, run)
+    if run.directory is not None:
+        perturbation.save(run.directory, fitted, {"method": describe(method)})
+    return fitted
+
+
+def _within(run: Run, seed: int, name: str) -> Run:
+    directory = None if run.directory is None or not name else run.directory / name
+    return replace(run, seed=seed, directory=directory)
+
+
+def bench(
+    cells: Sequence[Cell], out: Path, run: Run, shard: tuple[int, int] = (1, 1)
+) -> tuple[int, int, list[tuple[str, str]]]:
+    """Fills the records that are missing from `out`: (measured now, there already, what could not be and why).
+
+    Shard (i, n) takes every n-th fit and all cells of it, so that no two shards fit the same protection. Unfinished
+    cells go on where they stopped; their state lies in `out`/.work.
+    """
+    i, n = shard
+    if not 1 <= i <= n:
+        raise ValueError(f"shard must be i/n with 1 <= i <= n, got {i}/{n}")
+    out.mkdir(parents=True, exist_ok=True)
+    fits = list(dict.fromkeys(cell.fit for cell in cells))[i - 1 :: n]
+    mine = [cell for cell in cells if cell.fit in fits]
+    missing = [cell for cell in mine if not (out / cell.file).exists()]
+    failed: list[tuple[str, str]] = []
+    for done, cell in enumerate(missing):
+        run.report("bench", done, len(missing))
+        try:
+            result = measure(cell, replace(run, directory=out / ".work"))
+        except ValueError as reason:
+            failed.append((cell.file, str(reason)))
+            continue
+        write_atomically(out / cell.file, result.as_json().encode())
+    run.report("bench", len(missing), len(missing))
+    return len(missing) - len(failed), len(mine) - len(missing), failed

@@ -1,0 +1,123 @@
+"""Labels of somebody's own: pseudo-labels where there are none, and groups of classes that an adversary may use.
+
+One for All (Chen, Zhang, Li, Han, section 4.1) tests protections against an adversary whose labels are not the owner's:
+classes are merged into groups, and whoever trains sees only the group.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from sklearn.cluster import KMeans
+from sklearn.metrics import calinski_harabasz_score, silhouette_score
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, normalize
+
+from unlearnable.data import ImageSet, weights_file
+from unlearnable.pixels import Labels, to_float
+
+VOCABULARY = "weights/clip_vit_b32_text_lvis.npz"
+Points = Float32[Tensor, "n d"]
+
+
+def cluster(data: ImageSet, k: int, seed: int) -> Labels:
+    """Pseudo-labels where there are none: k-means on an 8 x 8 colour thumbnail of each image, (n,) int64."""
+    points = _thumbnails(data)
+    return _kmeans(points, min(k, len(np.unique(points.numpy(), axis=0))), seed)
+
+
+def groups_of(text: str, data: ImageSet, seed: int) -> Labels:
+    """The group of each class, (classes,), that an adversary with other labels might use; a group keeps whole classes.
+
+    "names:K": k-means on the text embeddings of the class names, as in the paper; "kmeans:K": on the mean thumbnail of
+    every class, where names say nothing; "groups:FILE": as a JSON file says, {"group": ["class", ...]}.
+    Raises ValueError where the text is none of these, K is not below the number of classes, or a class is missing.
+    """
+    kind, _, value = text.partition(":")
+    if kind == "groups":
+        return _given(Path(value), data.classes)
+    kinds: dict[str, Callable[[ImageSet], Points]] = {
+        "kmeans": _class_means,
+        "names": lambda data: name_embeddings(data.classes),
+    }
+    if kind not in kinds or not value.isdigit():
+        raise ValueError(f"relabel must be kmeans:K, names:K or groups:FILE, for example kmeans:20, got {text!r}")
+    if not 1 < int(value) < len(data.classes):
+        raise ValueError(f"{text} needs 2 to {len(data.classes) - 1} groups for {len(data.classes)} classes")
+    return _kmeans(kinds[kind](data), int(value), seed)
+
+
+def relabel(data: ImageSet, groups: Labels) -> ImageSet:
+    """The same images with each class replaced by its group; rows of unknown label keep -1."""
+    labels = torch.where(data.labels < 0, data.labels, groups[data.labels.clamp_min(0)])
+    return ImageSet(data.images, labels, tuple(f"group {g}" for g in range(int(groups.max()) + 1)))
+
+
+def name_embeddings(names: Sequence[str]) -> Points:
+    """CLIP's text features of class names, (n, 512) of unit length, from the vocabulary of 1,203 LVIS concepts.
+
+    "n02123045_tabby" is looked up as "tabby", synonyms count. Raises ValueError naming what the vocabulary lacks.
+    """
+    with np.load(weights_file(VOCABULARY)) as table:
+        features, words, synonyms = table["features"], table["names"], table["synonyms"]
+    rows = {_plain(word): row for row, words_of in enumerate(synonyms) for word in str(words_of).split(", ")}
+    rows |= {_plain(str(word)): row for row, word in enumerate(words)}
+    if missing := [name for name in names if _plain(name) not in rows]:
+        raise ValueError(
+            f"{len(missing)} of {len(names)} class names are not in the vocabulary, such as {missing[0]!r}: "
+            "use kmeans:K or groups:FILE"
+        )
+    found = torch.from_numpy(features[[rows[_plain(name)] for name in names]].astype(np.float32))
+    return normalize(found, dim=1)
+
+
+def scores(points: Points, counts: Sequence[int], seed: int) -> list[dict[str, float]]:
+    """How well k groups describe points, for every k of counts: the three measures of figure 5 of the paper.
+
+    sse: sum of squared distances to the centres; silhouette: -1..1, higher is better; calinski_harabasz: higher is
+    better. Every k must be 2 to n - 1.
+    """
+    found = []
+    for k in counts:
+        fitted = KMeans(k, n_init=4, random_state=seed).fit(points.numpy())
+        found.append(
+            {
+                "k": float(k),
+                "sse": float(fitted.inertia_),
+                "silhouette": float(silhouette_score(points.numpy(), fitted.labels_)),
+                "calinski_harabasz": float(calinski_harabasz_score(points.numpy(), fitted.labels_)),
+            }
+        )
+    return found
+
+
+def _given(path: Path, classes: Sequence[str]) -> Labels:
+    try:
+        groups: dict[str, list[str]] = json.loads(path.read_text())
+        owner = {name: row for row, names in enumerate(groups.values()) for name in names}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f'{path} must be JSON of the form {{"group": ["class", ...]}}: {error}') from None
+    if missing := [name for name in classes if name not in owner]:
+        raise ValueError(f"{path} puts {', '.join(missing[:5])} in no group")
+    return torch.tensor([owner[name] for name in classes])
+
+
+def _class_means(data: ImageSet) -> Points:
+    thumbnails = _thumbnails(data)
+    return torch.stack([thumbnails[data.labels == label].mean(0) for label in range(len(data.classes))])
+
+
+def _thumbnails(data: ImageSet) -> Points:
+    return adaptive_avg_pool2d(to_float(data.images), 8).flatten(1)
+
+
+def _kmeans(points: Points, k: int, seed: int) -> Labels:
+    return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(points.numpy())).to(torch.int64)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[_\s-]+", " ", re.sub(r"^n\d{8}[_ ]", "", name)).strip().lower()

@@ -1,0 +1,16 @@
+"""Training: how somebody trains a classifier. The one supervised loop, for surrogates and victims alike."""
+
+from unlearnable.training.network import accuracy as accuracy
+from unlearnable.training.network import forward as forward
+from unlearnable.training.network import predict as predict
+from unlearnable.training.parts import Augmentation as Augmentation
+from unlearnable.training.parts import CropFlip as CropFlip
+from unlearnable.training.parts import Loss as Loss
+from unlearnable.training.parts import Objective as Objective
+from unlearnable.training.parts import Purifier as Purifier
+from unlearnable.training.parts import Step as Step
+from unlearnable.training.parts import Teacher as Teacher
+from unlearnable.training.parts import cross_entropy as cross_entropy
+from unlearnable.training.recipe import Classifier as Classifier
+from unlearnable.training.recipe import EarlyStop as EarlyStop
+from unlearnable.training.recipe import Recipe as Recipe

@@ -1,0 +1,45 @@
+"""What everybody does with a network: logits, predictions, accuracy."""
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor, nn
+
+from unlearnable.data import ImageSet
+from unlearnable.pixels import Bytes, Pixels, to_float
+from unlearnable.run import Run
+
+Images = Bytes | Pixels  # as stored, or 0..1 where a countermeasure leaves the grid of 8 bits
+
+
+def as_pixels(images: Images) -> Pixels:
+    """0..1 whatever they are kept as."""
+    return images if images.is_floating_point() else to_float(images)
+
+
+def forward(network: nn.Module, x: Pixels, run: Run) -> Float32[Tensor, "n k"]:
+    """Logits in float32, computed in the precision and memory layout of the run."""
+    with run.autocast():
+        logits: Tensor = network(x.contiguous(memory_format=torch.channels_last))
+    return logits.float()
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: Images, run: Run, batch: int = 500) -> Float32[Tensor, "n k"]:
+    """Logits of images, on the CPU; the network is in eval mode meanwhile and put back afterwards."""
+    training = network.training
+    network.eval()
+    parts = [
+        forward(network, as_pixels(images[rows].to(run.at)), run).cpu() for rows in run.batches(len(images), batch)
+    ]
+    network.train(training)
+    return torch.cat(parts)
+
+
+def classes_given(network: nn.Module, images: Images, run: Run) -> Int64[Tensor, " n"]:
+    """The class that the network gives each image."""
+    return predict(network, images, run).argmax(1)
+
+
+def accuracy(network: nn.Module, data: ImageSet, run: Run) -> float:
+    """The share of images whose label the network gives."""
+    return float((classes_given(network, data.images, run) == data.labels).float().mean())

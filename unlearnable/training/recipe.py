@@ -1,0 +1,209 @@
+"""Recipe: the numbers and parts of one training, and the loop."""
+
+import math
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model
+from torch import Tensor, nn
+
+from unlearnable.data import ImageSet
+from unlearnable.models import build
+from unlearnable.run import Run
+from unlearnable.training.network import Images, as_pixels, classes_given
+from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """The epoch to keep, chosen on a few clean images that the adversary has: so many of the test images, no more
+    than a fifth of them. What it reaches is measured on the others.
+    """
+
+    images: int = 100
+
+    def split(self, tests: int, run: Run) -> tuple[Tensor, Tensor]:
+        """(rows to choose on, rows to measure on) of a test set; which, depends on the seed alone."""
+        rows = torch.randperm(tests, generator=run.rng("early-stop"))
+        own = max(1, min(self.images, tests // 5))
+        return rows[:own], rows[own:]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained network, and how its accuracy went: one entry an epoch.
+
+    early_epoch, early_acc: the epoch that early stopping chooses, and its accuracy on test images it was not chosen on.
+    diverged: the loss was not finite any more, and training ended there.
+    """
+
+    network: nn.Module
+    train_acc: tuple[float, ...]
+    test_acc: tuple[float, ...]
+    early_epoch: int | None = None
+    early_acc: float | None = None
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How somebody trains a classifier; the numbers are those of the quick tier.
+
+    model: a name of the zoo; init: initial weights (safetensors) instead of random ones; lr: the peak of a one-cycle
+    schedule; batch: images a step; purify: what is done to the images once; augment: what is done to every batch;
+    objective: what is minimised instead of the
+    cross-entropy; stop: keep the best epoch on a few clean images instead of the last one;
+    head_only: train the last linear layer alone.
+    """
+
+    model: str = "cnn"
+    init: Path | None = None
+    epochs: int = 12
+    lr: float = 0.1
+    batch: int = 64
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    purify: tuple[Purifier, ...] = ()
+    augment: tuple[Augmentation, ...] = (CropFlip(),)
+    objective: Objective | None = None
+    stop: EarlyStop | None = None
+    head_only: bool | None = None
+
+    def having(self, part: Purifier | Augmentation | Objective | EarlyStop) -> "Recipe":
+        """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
+        if isinstance(part, Purifier):
+            return replace(self, purify=(*self.purify, part))
+        if isinstance(part, Augmentation):
+            return replace(self, augment=(*self.augment, part))
+        if isinstance(part, EarlyStop):
+            return replace(self, stop=part)
+        if self.objective is not None:
+            raise ValueError(f"one of {type(self.objective).__name__} and {type(part).__name__}, not both at once")
+        return replace(self, objective=part)
+
+    def teacher(self, data: ImageSet, run: Run, weights: Path | None = None) -> nn.Module:
+        """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss."""
+        if weights is not None:
+            return replace(self, init=weights).start(data, run).eval()
+        below = replace(run, directory=run.directory and run.directory / "teacher")
+        return replace(self, objective=None, stop=None).train(data, below).network
+
+    def train(self, data: ImageSet, run: Run, test: ImageSet | None = None) -> Classifier:
+        """Trains on 8-bit images and labels, and on nothing else; measures on `test` after every epoch where given.
+
+        Rows whose label is unknown (-1) are left out. Raises ValueError where fewer than two images are left, or early
+        stopping has no clean images to choose on.
+        """
+        data = data.subset((data.labels >= 0).nonzero().flatten()) if (data.labels < 0).any() else data
+        if len(data) < 2:
+            raise ValueError(f"training needs at least 2 labelled images, got {len(data)}")
+        if self.stop is not None and (test is None or len(test) < 2):
+            raise ValueError("early stopping chooses on clean test images: give at least 2")
+        images, labels = self.purified(data, run).to(run.at), data.labels.to(run.at)
+        trial = None if test is None else _Trial(self._purified_test(test, run), test.labels, self.stop, run)
+        network = self.start(data, run)
+        loss = cross_entropy if self.objective is None else self.objective.start(data, run, self.teacher)
+        steps = -(-len(data) // self.batch) * self.epochs
+        optimiser, schedule = self._optimiser(network, steps)
+        curves: dict[str, list[float]] = {"train_acc": [], "test_acc": [], "own_acc": [], "rest_acc": []}
+        state: dict[str, Any] = {"network": network, "optimiser": optimiser, "schedule": schedule, "curves": curves}
+        if self.stop is not None:
+            state["best"] = deepcopy(network)
+        for epoch in run.loop("train", self.epochs, state):
+            moment = Step(run, epoch, self.epochs, 0)
+            curves["train_acc"].append(self._epoch(network, optimiser, schedule, images, labels, loss, moment))
+            if trial is not None:
+                trial.judge(network, curves)
+                if self.stop is not None and curves["own_acc"][-1] > max(curves["own_acc"][:-1], default=-1):
+                    state["best"].load_state_dict(network.state_dict())
+            if math.isnan(curves["train_acc"][-1]):
+                run.stop("train", self.epochs, state)
+                break
+        return _classifier(state.get("best", network).eval(), curves)
+
+    def purified(self, data: ImageSet, run: Run) -> Images:
+        """The training images after every purifier, in their order. Only the last may leave 8 bits."""
+        images: Images = data.images
+        for part in self.purify:
+            if images.is_floating_point():
+                raise ValueError(f"{type(part).__name__} takes 8-bit images: put what is no longer 8-bit behind it")
+            images = part(data.with_images(images), run)
+        return images
+
+    def _purified_test(self, test: ImageSet, run: Run) -> Images:
+        images: Images = test.images
+        for part in self.purify:
+            if part.at_test:
+                images = part(test.with_images(images), run)
+        return images
+
+    def start(self, data: ImageSet, run: Run) -> nn.Module:
+        """The untrained network for this data: seeded weights, or those of `init`."""
+        with run.seeded("init"):
+            network = build(self.model, len(data.classes), data.size)
+        if self.init is not None:
+            load_model(network, self.init)
+        if self.head_only:
+            network.requires_grad_(False)
+            [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1].requires_grad_(True)
+        return run.place(network)
+
+    def _optimiser(self, network: nn.Module, steps: int) -> tuple[torch.optim.SGD, Any]:
+        weights = [weight for weight in network.parameters() if weight.requires_grad]
+        optimiser = torch.optim.SGD(weights, self.lr, self.momentum, weight_decay=self.weight_decay, nesterov=True)
+        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, steps))
+
+    def _epoch(
+        self, network: nn.Module, optimiser: Any, schedule: Any, images: Images, labels: Tensor, loss: Loss, epoch: Step
+    ) -> float:
+        """One pass over the images: the share that was right on the way, NaN where the loss was no number."""
+        network.train()
+        right, total = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
+        for batch, rows in enumerate(epoch.run.batches(len(images), self.batch, epoch.run.rng("order", epoch.epoch))):
+            if len(rows) == 1:  # batch normalisation has no variance over one image
+                rows = rows.repeat(2)
+            step = Step(epoch.run, epoch.epoch, epoch.epochs, batch)
+            x, y = as_pixels(images[rows]), labels[rows]
+            for augmentation in self.augment:
+                x = augmentation(x, step)
+            value, logits = loss(network, x, y, step)
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            optimiser.step()
+            schedule.step()
+            total += value.detach()
+            right += (logits.argmax(1) == y).sum()
+        return float(right) / len(images) if math.isfinite(total) else math.nan
+
+
+def _classifier(network: nn.Module, curves: dict[str, list[float]]) -> Classifier:
+    own, rest = curves["own_acc"], curves["rest_acc"]
+    best = own.index(max(own)) if own else None
+    diverged = math.isnan(curves["train_acc"][-1])
+    train = [0.0 if math.isnan(value) else value for value in curves["train_acc"]]
+    early = None if best is None else rest[best]
+    return Classifier(network, tuple(train), tuple(curves["test_acc"]), best, early, diverged)
+
+
+class _Trial:
+    """The test after every epoch: on all images, on the adversary's few, and on the others."""
+
+    def __init__(self, images: Images, labels: Tensor, stop: EarlyStop | None, run: Run) -> None:
+        self.images, self.labels, self.run = images, labels, run
+        self.own, self.rest = (stop or EarlyStop()).split(len(labels), run)
+
+    def judge(self, network: nn.Module, curves: dict[str, list[float]]) -> None:
+        right = (classes_given(network, self.images, self.run) == self.labels).float()
+        for name, rows in (("test_acc", slice(None)), ("own_acc", self.own), ("rest_acc", self.rest)):
+            curves[name].append(float(right[rows].mean()))
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the peak rate at a step: up in a straight line for a quarter of them, then down a cosine."""
+    warm = max(1, steps // 4)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
