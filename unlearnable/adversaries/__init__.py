@@ -6,7 +6,7 @@ A name is one of the table, with parameters after a colon, and several joined by
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented
@@ -87,10 +87,12 @@ def _value(kind: str, name: str, hint: Any, text: str) -> Any:
             return parse_eps(text)
         if hint in (int, float):
             return hint(text)
-        return Path(text) if Path in getattr(hint, "__args__", ()) else text
     except ValueError:
-        wanted = {int: "a whole number", float: "a number"}.get(hint, "a fraction such as 4/255")
+        wanted = "a fraction such as 4/255" if name == "eps" else {int: "a whole number", float: "a number"}[hint]
         raise ValueError(f"{name} of {kind} must be {wanted}, got {text!r}") from None
+    if get_origin(hint) is Literal and text not in get_args(hint):
+        raise ValueError(f"{name} of {kind} must be one of {', '.join(get_args(hint))}, got {text!r}")
+    return Path(text) if Path in get_args(hint) else text
 
 
 def _list(names: list[str]) -> str:

@@ -19,11 +19,15 @@ def evaluate_flags(parser: Parser, first: str) -> None:
     parser.add_argument("clean", metavar="CLEAN", type=str, help="the originals, one folder for each class")
     parser.add_argument("protected", metavar="PROTECTED", type=str, help="what protect made of them")
     parser.add_argument("test", metavar="TEST", type=str, help="other pictures of the same classes, not protected")
-    parser.add_argument("--adversaries", type=str, default="standard", metavar="A,B", help="who trains on the pictures")
+    parser.add_argument(
+        "--adversaries", type=str, metavar="A,B", help="who trains on the pictures: names from unlearnable list, or all"
+    )
     parser.add_argument("--models", type=str, default="cnn", metavar="M,N", help="what they train")
     parser.add_argument("--seeds", type=int, default=1, help="how often each of them trains")
     parser.add_argument("--rate", type=float, default=1.0, help="the share of protected pictures, the rest is clean")
-    parser.add_argument("--relabel", type=str, metavar="kmeans:K", help="labels the adversary makes up itself")
+    parser.add_argument(
+        "--relabel", type=str, metavar="kmeans:K", help="the adversary's own labels: kmeans:K, names:K or groups:FILE"
+    )
     parser.add_argument("--size", type=int, help="side in training; by default the first one's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
     parser.add_argument("--out", type=str, metavar="DIR", help="a folder for the table and the figures")
@@ -46,7 +50,7 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
     """Trains victims on clean and on protected pictures and compares them."""
     from unlearnable import experiment, tables
 
-    adversaries, models = _names(args.adversaries), _names(args.models)
+    adversaries, models = _adversaries(args.adversaries), _names(args.models)
     _check_names(adversaries, models)
     clean, protected, test = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
     evaluation = experiment.evaluate(
@@ -60,6 +64,12 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _adversaries(text: str | None) -> tuple[str, ...]:
+    from unlearnable.adversaries import ADVERSARIES, SHORT
+
+    return SHORT if text is None else tuple(ADVERSARIES) if text.strip() == "all" else _names(text)
 
 
 def _check_names(adversaries: tuple[str, ...], models: tuple[str, ...]) -> None:

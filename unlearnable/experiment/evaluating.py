@@ -125,5 +125,8 @@ def _check(clean: ImageSet, protected: ImageSet, test: ImageSet, seeds: int, rat
         )
     if clean.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(f"test images are {test.size} pixels a side, the others {clean.size}: they must match")
+    counts = torch.bincount(clean.labels[clean.labels >= 0], minlength=len(clean.classes)).tolist()
+    if alone := [name for name, count in zip(clean.classes, counts, strict=True) if count < 2]:
+        raise ValueError(f"every class needs at least 2 images to be learned, {alone[0]!r} has fewer")
     if len(clean.classes) < 2:
         raise ValueError(f"a classifier needs at least 2 classes, got {', '.join(clean.classes)} alone")

@@ -1,0 +1,326 @@
+"""Every counter-measure against an independent oracle, and where it must change nothing."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+from torch.nn import functional as F
+
+from unlearnable.adversaries import ADVERSARIES, adversary
+from unlearnable.adversaries.adversarial import Adversarial
+from unlearnable.adversaries.augmented import Augmented
+from unlearnable.adversaries.coin import Coin
+from unlearnable.adversaries.distill import Distill
+from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
+from unlearnable.adversaries.orthogonal import Orthogonal
+from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
+from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
+from unlearnable.adversaries.ueraser import UEraser, worst
+from unlearnable.data import ImageSet, digits
+from unlearnable.models import build
+from unlearnable.pixels import UNBOUNDED, release, to_float
+from unlearnable.run import Run
+from unlearnable.training import EarlyStop, Recipe, Step, accuracy, cross_entropy
+
+QUICK = Recipe(model="lenet", epochs=2, lr=0.03, augment=())
+NO_TEACHER = lambda data, run, weights: nn.Identity()  # noqa: E731
+
+
+@pytest.fixture
+def pictures() -> ImageSet:
+    """Twenty smooth colour pictures of two classes, 32 pixels a side."""
+    noise = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    smooth = F.interpolate(noise, 32, mode="bilinear")
+    images = release(torch.zeros(20, 3, 32, 32, dtype=torch.uint8), smooth, UNBOUNDED)
+    return ImageSet(images, torch.arange(20) % 2, ("a", "b"))
+
+
+@pytest.fixture
+def step(run: Run) -> Step:
+    return Step(run, 0, 10, 3)
+
+
+def network(classes: int = 2, size: int = 32) -> nn.Module:
+    torch.manual_seed(1)
+    return build("lenet", classes, size)
+
+
+def start(objective: Mixup | CutMix | Adversarial | UEraser, data: ImageSet, run: Run):  # type: ignore[no-untyped-def]
+    return objective.start(data, run, NO_TEACHER)
+
+
+def test_pgd_is_that_of_ten_plain_lines(pictures: ImageSet, step: Step) -> None:
+    model, x, y = network().eval(), to_float(pictures.images), pictures.labels
+    attack = Adversarial(8 / 255, 3)
+    moved = x + (torch.rand(x.shape, generator=step.rng("attack")) * 2 - 1) * 8 / 255
+    for _ in range(3):
+        moved = moved.clamp(0, 1)
+        gradient = torch.zeros_like(moved)
+        for i in range(len(x)):  # one image at a time
+            one = moved[i : i + 1].clone().requires_grad_()
+            F.cross_entropy(model(one), y[i : i + 1]).backward()
+            gradient[i] = one.grad[0]
+        moved = torch.max(torch.min(moved + 2 * 8 / 255 / 3 * torch.sign(gradient), x + 8 / 255), x - 8 / 255)
+    found = attack.attack(model, x, y, step)
+    assert ((found - moved.clamp(0, 1)).abs() > 1e-5).float().mean() < 1e-3  # where a gradient is 0 in one of the two
+    before, after = (F.cross_entropy(model(images), y) for images in (x, found))
+    assert after > before
+
+
+def test_pgd_in_the_l2_ball_stays_inside_and_goes_up(pictures: ImageSet, step: Step) -> None:
+    model, x, y = network().eval(), to_float(pictures.images), pictures.labels
+    found = Adversarial(4 / 255, 5, "l2").attack(model, x, y, step)
+    assert (found - x).square().mean((1, 2, 3)).sqrt().max() <= 4 / 255 + 1e-6
+    assert F.cross_entropy(model(found), y) > F.cross_entropy(model(x), y)
+
+
+def test_adversarial_training_without_a_radius_is_the_usual_loss(pictures: ImageSet, run: Run, step: Step) -> None:
+    model, x, y = network(), to_float(pictures.images), pictures.labels
+    ours, _ = start(Adversarial(0.0, 2), pictures, run)(model, x, y, step)
+    assert float(ours.detach()) == pytest.approx(float(cross_entropy(model, x, y, step)[0].detach()))
+    assert model.training
+
+
+class Telling(nn.Module):
+    """Logits that show what went in: the mean of the first pixel column, one class each image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = torch.empty(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = x.detach()
+        return x.flatten(1)[:, :8]
+
+
+@pytest.mark.parametrize("objective", [Mixup(), CutMix()])
+def test_mixed_images_and_losses_share_alike(objective: Mixup | CutMix, run: Run, step: Step) -> None:
+    """Image i is all (i + 1) / 8, so that every mixed pixel tells which image it comes from."""
+    levels = torch.arange(1, 9) / 8
+    x = levels[:, None, None, None].expand(8, 3, 16, 16).contiguous()
+    y, data = (
+        torch.arange(8),
+        ImageSet(torch.zeros(8, 3, 16, 16, dtype=torch.uint8), torch.arange(8), tuple("abcdefgh")),
+    )
+    telling = Telling()
+    loss, logits = start(objective, data, run)(telling, x, y, step)
+    expected = []
+    for i, mixed in enumerate(telling.seen):
+        if isinstance(objective, CutMix):
+            values, counts = mixed[0].unique(return_counts=True)
+            shares = {int(v * 8) - 1: int(c) / 256 for v, c in zip(values, counts, strict=True)}
+            other = next((j for j in shares if j != i), i)
+            share = shares.get(other, 0.0) if other != i else 0.0
+        else:
+            with step.seeded("mix"):
+                _, pairs = objective.mixer()(x, y)
+            other, share = int(pairs[i, 1]), float(pairs[i, 2])
+            assert torch.allclose(mixed, (1 - share) * x[i] + share * x[other], atol=1e-5)
+        log = torch.log_softmax(logits[i], 0)
+        expected.append(-(1 - share) * log[i] - share * log[other])
+    assert float(loss) == pytest.approx(float(torch.stack(expected).mean()), rel=1e-3)
+
+
+def test_mixup_of_nothing_is_the_usual_loss(pictures: ImageSet, run: Run, step: Step) -> None:
+    model, x, y = network(), to_float(pictures.images), pictures.labels
+    assert float(start(Mixup(0.0), pictures, run)(model, x, y, step)[0]) == pytest.approx(
+        float(cross_entropy(model, x, y, step)[0]), rel=1e-5
+    )
+
+
+def test_cutout_blackens_a_quarter(step: Step) -> None:
+    cut = Cutout(0.5)(torch.ones(4, 3, 32, 32), step)
+    assert ((cut == 0).float().mean((1, 2, 3)) - 0.25).abs().max() < 0.02
+
+
+def test_jpeg_is_that_of_a_file_of_pillow(pictures: ImageSet, run: Run) -> None:
+    found = Jpeg(10)(pictures, run)
+    for image, ours in zip(pictures.images, found, strict=True):
+        file = io.BytesIO()
+        Image.fromarray(image.numpy().transpose(1, 2, 0), "RGB").save(
+            file, format="jpeg", quality=10, subsampling="4:2:0"
+        )
+        assert np.array_equal(np.array(Image.open(file).convert("RGB")), ours.numpy().transpose(1, 2, 0))
+    error = [(Jpeg(q)(pictures, run).float() - pictures.images.float()).abs().mean() for q in (10, 50, 95)]
+    assert error[0] > error[1] > error[2]
+
+
+def test_greyscale_is_that_of_pillow_within_a_level(pictures: ImageSet, run: Run) -> None:
+    ours = Grayscale()(pictures, run)
+    theirs = torch.stack([
+        torch.from_numpy(np.array(Image.fromarray(image.numpy().transpose(1, 2, 0)).convert("L")))
+        for image in pictures.images
+    ])  # fmt: skip
+    assert (ours.int() - theirs[:, None].int()).abs().max() <= 1
+    assert Grayscale.at_test
+
+
+@pytest.mark.parametrize(
+    ("part", "oracle"),
+    [
+        (Mean(3), lambda x: ndimage.uniform_filter(x, (0, 0, 3, 3), mode="mirror")),
+        (Median(3), lambda x: ndimage.median_filter(x, (1, 1, 3, 3), mode="mirror")),
+        (Gaussian(1.0), lambda x: ndimage.gaussian_filter(x, (0, 0, 1.0, 1.0), mode="mirror", truncate=3.0)),
+    ],
+)
+def test_filters_are_those_of_scipy(part: Mean | Median | Gaussian, oracle, pictures: ImageSet, run: Run) -> None:  # type: ignore[no-untyped-def]
+    wanted = oracle(to_float(pictures.images).numpy())
+    assert np.abs(to_float(part(pictures, run)).numpy() - wanted).max() < 0.51 / 255 + 1e-4
+
+
+def test_filters_that_are_set_to_nothing_change_nothing(pictures: ImageSet, run: Run, step: Step) -> None:
+    for part in (Mean(1), Median(1), Resize(1.0), BitDepth(8)):
+        assert (part(pictures, run).int() - pictures.images.int()).abs().max() <= 1, part
+    x = to_float(pictures.images)
+    assert torch.allclose(Coin(0.0)(x, step), x, atol=1e-5)
+
+
+def test_a_bilateral_filter_smooths_and_keeps_an_edge(run: Run) -> None:
+    images = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    images[..., 8:] = 200
+    images[..., 4:6, 2:4] += 10
+    smoothed = Bilateral(5, 0.1, 75.0)(ImageSet(images, torch.zeros(1, dtype=torch.int64), ("a",)), run)
+    assert smoothed[0, 0, 4, 2] < 10
+    assert smoothed[0, 0, 12, 7] < 5
+    assert smoothed[0, 0, 12, 8] > 195
+
+
+def test_two_bits_are_four_levels(pictures: ImageSet, run: Run) -> None:
+    assert set(BitDepth(2)(pictures, run).unique().tolist()) <= {0, 85, 170, 255}
+
+
+def test_coin_fetches_every_pixel_from_nearby(step: Step) -> None:
+    ramp = torch.arange(32.0).expand(1, 3, 32, 32) / 32
+    moved = Coin(2.0)(ramp, step)[..., 4:-4]
+    change = (moved - ramp[..., 4:-4]).abs() * 32
+    assert 0.5 < change.mean() < 1.5
+    assert change.max() <= 2.001
+
+
+def test_the_projection_takes_away_what_a_linear_model_sees(run: Run) -> None:
+    """A class-wise pattern on noise: scikit-learn tells the classes apart before, and guesses after."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400) % 4
+    patterns = torch.rand(4, 3, 8, 8, generator=generator).round() * 0.1
+    x = torch.rand(400, 3, 8, 8, generator=generator) * 0.8 + patterns[labels]
+    data = ImageSet(release(torch.zeros(x.shape, dtype=torch.uint8), x, UNBOUNDED), labels, tuple("abcd"))
+    attack = Orthogonal(steps=400, batch=128)
+    after = attack(data, run)
+    weights = attack.weights(to_float(data.images).flatten(1), data, run)
+    assert (after.flatten(1) @ weights.T).abs().max() < 1e-3
+    judge = LogisticRegression(fit_intercept=False, max_iter=2000).fit(to_float(data.images).flatten(1), labels)
+    theirs, _ = np.linalg.qr(judge.coef_.T)
+    ours, _ = np.linalg.qr(weights.numpy().T)
+    assert np.linalg.svd(ours.T @ theirs, compute_uv=False)[0] > 0.8  # the two models look the same way
+    kept = judge.score(after.flatten(1), labels)
+    assert judge.score(to_float(data.images).flatten(1), labels) > 0.95
+    assert kept < 0.6
+
+
+def test_the_worst_copy_is_that_with_the_largest_loss(step: Step) -> None:
+    views = torch.rand(5, 3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    model, y = network(2, 16), torch.tensor([0, 1, 0])
+    found = worst(model, views, y, step)
+    for i in range(3):
+        losses = [float(F.cross_entropy(model.eval()(view[i : i + 1]), y[i : i + 1])) for view in views]
+        assert torch.equal(found[i], views[int(np.argmax(losses)), i])
+
+
+def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn(pictures: ImageSet, run: Run, step: Step) -> None:
+    model = network().eval()
+    loss = Distill(4.0).start(pictures, run, lambda data, run, weights: model)
+    value, _ = loss(model, to_float(pictures.images), pictures.labels, step)
+    assert abs(float(value)) < 1e-6
+    other, _ = loss(build("lenet", 2, 32), to_float(pictures.images), 1 - pictures.labels, step)
+    assert float(other) > 1e-4
+
+
+def test_distillation_learns_from_the_teacher_and_not_from_labels(run: Run) -> None:
+    train, test = digits()
+    teacher = replace(QUICK, epochs=4).train(train, run, test)
+    wrong = ImageSet(train.images, train.labels.roll(1), train.classes)
+    loss_of = Distill(1.0).start(wrong, run, lambda data, run, weights: teacher.network)
+
+    class Given(Distill):
+        def start(self, data: ImageSet, run: Run, teach: object):  # type: ignore[no-untyped-def]
+            return loss_of
+
+    student = replace(QUICK, epochs=4, objective=Given()).train(wrong, run, test)
+    assert student.test_acc[-1] > 0.6
+
+
+def test_simple_noise_stays_within_its_radius(pictures: ImageSet, run: Run) -> None:
+    part = Augmented(8 / 255, hidden=16, epochs=2)
+    simple, x = part.simple_network(pictures, run), to_float(pictures.images)
+    noisy = part.ascend(simple, x, pictures.labels)
+    assert (noisy - x).abs().max() <= 8 / 255 + 1e-6
+    assert F.cross_entropy(simple(noisy - 0.5), pictures.labels) > F.cross_entropy(simple(x - 0.5), pictures.labels)
+
+
+def test_early_stopping_keeps_the_epoch_it_chose(run: Run) -> None:
+    train, test = digits()
+    stop = EarlyStop(50)
+    victim = replace(QUICK, epochs=3, stop=stop).train(train, run, test)
+    own, rest = stop.split(len(test), run)
+    assert (len(own), len(rest)) == (50, len(test) - 50)
+    assert victim.early_acc == pytest.approx(accuracy(victim.network, test.subset(rest), run), abs=1e-6)
+
+
+WITHOUT_WEIGHTS = [name for name in ADVERSARIES if name not in ("finetune", "linear_probe")]
+
+
+@pytest.mark.parametrize("name", WITHOUT_WEIGHTS)
+def test_every_adversary_trains_and_repeats_itself(name: str, run: Run) -> None:
+    train, test = digits()
+    train, test = train.subset(torch.arange(96)), test.subset(torch.arange(40))
+    recipe = replace(adversary(name, replace(QUICK, epochs=1)))
+    first, again = (recipe.train(train, run, test) for _ in range(2))
+    weights = zip(first.network.state_dict().values(), again.network.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in weights)
+    assert not first.diverged
+
+
+def test_parts_join(run: Run) -> None:
+    recipe = adversary("grayscale+jpeg:30+cutout+mixup+early_stop")
+    assert recipe.purify == (Grayscale(), Jpeg(30))
+    assert recipe.augment[-1] == Cutout()
+    assert (recipe.objective, recipe.stop) == (Mixup(), EarlyStop())
+    assert adversary("standard") == Recipe()
+    assert adversary("adversarial:2/255,5,l2").objective == Adversarial(2 / 255, 5, "l2")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("wizard", "adversary must be one of standard, adversarial"),
+        ("jpeg:high", "quality of jpeg must be a whole number, got 'high'"),
+        ("jpeg:0", "quality must be 1 to 95, got 0"),
+        ("adversarial:big", "eps of adversarial must be a fraction such as 4/255, got 'big'"),
+        ("standard:3", "standard takes no parameters, got '3'"),
+        ("jpeg:1,2", "jpeg takes quality after the colon, got '1,2'"),
+        ("mixup+cutmix", "one of Mixup and CutMix, not both"),
+        ("ueraser:mild", "mode of ueraser must be one of lite, standard, max"),
+        ("median:2", "size must be an odd number, such as 3, got 2"),
+        ("gaussian:0.1", "sigma must be 0.3 to 10"),
+    ],
+)
+def test_a_wrong_name_says_what_is_allowed(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        adversary(name)
+
+
+def test_what_is_not_8_bit_any_more_comes_last(pictures: ImageSet, run: Run) -> None:
+    with pytest.raises(ValueError, match="Jpeg takes 8-bit images"):
+        adversary("orthogonal+jpeg", replace(QUICK, epochs=1)).train(pictures, run)
+
+
+def test_a_loss_that_is_no_number_ends_training_with_a_flag(pictures: ImageSet, run: Run) -> None:
+    victim = replace(QUICK, lr=1e12, epochs=5).train(pictures, run, pictures)
+    assert victim.diverged
+    assert len(victim.test_acc) < 5
