@@ -17,7 +17,10 @@ from unlearnable.protections import PROTECTIONS, Protection, describe, paper, pr
 from unlearnable.run import Cancelled, Progress, Run
 
 # what makes a method small enough to be tested in a second; the methods themselves know nothing of tests
-SMALL: dict[str, dict[str, Any]] = {"em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40}}
+SMALL: dict[str, dict[str, Any]] = {
+    "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40},
+    "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 2, "batch": 40},
+}
 NAMES = [
     f"{name}{':' + preset if preset else ''}" for name, cls in PROTECTIONS.items() for preset in ("", *cls.presets)
 ]
@@ -144,7 +147,7 @@ def test_odd_sizes_one_image_of_a_class_and_black_images(name: str, size: int, r
 
 
 def test_an_unknown_name_preset_or_value_names_the_allowed_ones() -> None:
-    with pytest.raises(ValueError, match="em, lsp, class_filters, random"):
+    with pytest.raises(ValueError, match=", ".join(PROTECTIONS)):
         protection("nightshade")
     with pytest.raises(ValueError, match="quick"):
         protection("em:fast")

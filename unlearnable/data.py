@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -143,10 +143,24 @@ def cifar10() -> tuple[ImageSet, ImageSet]:
     return load_labelled(path, 32, "train")[0], load_labelled(path, 32, "test")[0]
 
 
+def pack(file: str, size: int) -> Callable[[], tuple[ImageSet, ImageSet]]:
+    """A loader of the train and test folders of a zip in the data folder, squashed to (size, size)."""
+
+    def loader() -> tuple[ImageSet, ImageSet]:
+        return tuple(load_labelled(_pack(file), size, split)[0] for split in ("train", "test"))  # type: ignore[return-value]
+
+    return loader
+
+
 DATASETS: dict[str, Callable[[], tuple[ImageSet, ImageSet]]] = {
     "digits": digits,
     "cifar10-quick": cifar10_quick,
     "cifar10": cifar10,
+    "tin100": pack("tin100-32.zip", 32),  # 100 classes of Tiny-ImageNet at 32 px, where papers have CIFAR-100
+    "imagenette": pack("imagenette224.zip", 224),  # 10 classes of ImageNet
+    "imagenette-64": pack("imagenette224.zip", 64),
+    "places20": pack("places20-128.zip", 128),  # 20 scenes, where papers have SUN397
+    "places20-64": pack("places20-128.zip", 64),
 }
 
 
@@ -154,6 +168,12 @@ def load_dataset(name: str) -> tuple[ImageSet, ImageSet]:
     """The (train, test) sets of a named data set. Raises ValueError naming what there is, or what is missing."""
     if name not in DATASETS:
         raise ValueError(f"data set must be one of {', '.join(DATASETS)}, got {name!r}")
+    return _loaded(name, os.environ.get(DATA_VARIABLE))
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, root: str | None) -> tuple[ImageSet, ImageSet]:
+    """Decoded once for all cells of a suite: an ImageSet is never changed."""
     return DATASETS[name]()
 
 
