@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from unlearnable import __version__, cli, job
+from unlearnable.adversaries import SHORT
 from unlearnable.cli import main
 from unlearnable.cli.answer import printable
 from unlearnable.cli.measuring import matching
@@ -166,7 +167,7 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["fit", "em", "a", "b", "--lr", "fast"], "--lr must be a number, got 'fast'"),
         (["fit", "em", "a", "b", "--patch", "3"], "unknown flag --patch"),
         (["evaluate", "a", "b", "c", "--adversaries", "burglar"], "adversary must be one of standard"),
-        (["evaluate", "a", "b", "c", "--models", "vgg"], f"--models must be of {', '.join(MODELS)}, got 'vgg'"),
+        (["evaluate", "a", "b", "c", "--models", "vgg"], f"model must be one of {', '.join(MODELS)}, module:function"),
         (["evaluate", "a", "b", "c", "--models", ","], "need a name at least"),
         (["evaluate", "a", "b", "c", "--size", "big"], "--size must be a whole number, got 'big'"),
         (["evaluate", "a", "b", "c", "--size", "0"], "--size must be 1 or more, got 0"),
@@ -320,7 +321,8 @@ def test_protect_verify_evaluate_on_a_folder_of_digits(command: Command, tmp_pat
     rows, flags = said["rows"], said["flags"]
     assert isinstance(rows, list)
     assert isinstance(flags, list)
-    assert [row["model"] for row in rows] == ["cnn", "lenet"]
+    assert [row["model"] for row in rows] == ["cnn", "lenet"] * len(SHORT)
+    assert [row["adversary"] for row in rows[::2]] == list(SHORT)
     wanted = {"adversary", "model", "seed", "clean_acc", "protected_acc", "best_protected_acc", "train_acc"}
     assert wanted <= set(rows[0])
     assert "few-seeds" in flags
@@ -345,7 +347,9 @@ def test_evaluate_refuses_a_protected_folder_that_lacks_pictures(command: Comman
 def test_bench_fills_what_is_missing_and_tables_shows_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [Cell("digits", name, model="lenet", epochs=1) for name in ("clean", "random")]
     monkeypatch.setitem(SUITES, "two", lambda tier: cells)
-    assert command("bench", "two", "--shard", "1/2", "--json").json == {"measured": 1, "already": 0, "out": "results"}
+    assert command("bench", "two", "--shard", "1/2", "--json").json == {
+        "measured": 1, "already": 0, "failed": 0, "out": "results"
+    }  # fmt: skip
     assert command("bench", "two").out.startswith("1 cells measured, 1 were there; as a table: unlearnable tables")
     ended = command("tables", "results")
     assert "| `random` |" in ended.out

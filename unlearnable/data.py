@@ -133,8 +133,7 @@ def cifar10_quick() -> tuple[ImageSet, ImageSet]:
     path = _pack("cifar10-lossless.zip")
     train, _ = load_labelled(path, 32, "train")
     test, _ = load_labelled(path, 32, "test")
-    rows = torch.cat([(train.labels == label).nonzero().flatten()[:500] for label in range(10)])
-    return train.subset(rows), test
+    return _first(train, 500), test
 
 
 def cifar10() -> tuple[ImageSet, ImageSet]:
@@ -152,11 +151,24 @@ def pack(file: str, size: int) -> Callable[[], tuple[ImageSet, ImageSet]]:
     return loader
 
 
+def tin100_quick() -> tuple[ImageSet, ImageSet]:
+    """The first 50 training and 10 test images of each class of tin100."""
+    train, test = pack("tin100-32.zip", 32)()
+    return _first(train, 50), _first(test, 10)
+
+
+def _first(data: ImageSet, count: int) -> ImageSet:
+    rows = [(data.labels == label).nonzero().flatten()[:count] for label in range(len(data.classes))]
+    return data.subset(torch.cat(rows))
+
+
 DATASETS: dict[str, Callable[[], tuple[ImageSet, ImageSet]]] = {
     "digits": digits,
     "cifar10-quick": cifar10_quick,
     "cifar10": cifar10,
     "tin100": pack("tin100-32.zip", 32),  # 100 classes of Tiny-ImageNet at 32 px, where papers have CIFAR-100
+    "tin100-quick": tin100_quick,
+    "tin100-64": pack("tin100-32.zip", 64),
     "imagenette": pack("imagenette224.zip", 224),  # 10 classes of ImageNet
     "imagenette-64": pack("imagenette224.zip", 64),
     "places20": pack("places20-128.zip", 128),  # 20 scenes, where papers have SUN397

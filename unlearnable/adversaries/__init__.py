@@ -63,6 +63,19 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
     return made
 
 
+def at_hand() -> tuple[str, ...]:
+    """The names of all adversaries that can start here: those that need weights only where these are."""
+    return tuple(name for name in ADVERSARIES if _starts(name))
+
+
+def _starts(name: str) -> bool:
+    try:
+        adversary(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _part(word: str) -> Any:
     """What one word stands for: `jpeg:30` is Jpeg(30). None for standard training."""
     kind, _, text = word.partition(":")

@@ -20,7 +20,7 @@ class Finetune:
     weights: the file they come from. lr: small, since this network has no batch normalisation left.
     """
 
-    lr: float = 0.01
+    lr: float = 0.001
     weights: Path | None = None
 
     def change(self, recipe: Recipe) -> Recipe:
@@ -33,7 +33,7 @@ class Finetune:
 class LinearProbe:
     """The last layer alone, on the features of ImageNet, for a quarter of the epochs."""
 
-    lr: float = 0.1
+    lr: float = 0.01
     weights: Path | None = None
 
     def change(self, recipe: Recipe) -> Recipe:

@@ -67,22 +67,21 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _adversaries(text: str | None) -> tuple[str, ...]:
-    from unlearnable.adversaries import ADVERSARIES, SHORT
+    from unlearnable.adversaries import SHORT, at_hand
 
-    return SHORT if text is None else tuple(ADVERSARIES) if text.strip() == "all" else _names(text)
+    return SHORT if text is None else at_hand() if text.strip() == "all" else _names(text)
 
 
-def _check_names(adversaries: tuple[str, ...], models: tuple[str, ...]) -> None:
+def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Before anything is loaded or trained."""
+    from unlearnable import models
     from unlearnable.adversaries import adversary
-    from unlearnable.models import MODELS
 
     for name in adversaries:
         adversary(name)
-    for name in models:
-        if name not in MODELS:
-            raise UsageError(f"--models must be of {', '.join(MODELS)}, got {name!r}")
-    if not adversaries or not models:
+    for name in names:
+        models.check(name)
+    if not adversaries or not names:
         raise UsageError("--adversaries and --models need a name at least")
 
 

@@ -1,27 +1,86 @@
 """The zoo of victims and surrogates. Images go in as 0..1: normalisation is a network's first layer."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_model
 from torch import nn
 
-from unlearnable.models import plain, resnet
+from unlearnable.models import (
+    densenet,
+    mobilenet,
+    outside,
+    plain,
+    pretrained,
+    resnet,
+    shufflenet,
+    vgg,
+    vit,
+    wide,
+)
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "cnn": plain.cnn,
     "lenet": plain.lenet,
     "resnet8": resnet.cifar(8),
     "resnet20": resnet.cifar(20),
+    "resnet32": resnet.cifar(32),
     "resnet18": resnet.resnet18,
+    "resnet50": resnet.resnet50,
+    "wrn34_10": wide.wrn34_10,
+    "vgg16": vgg.vgg16,
+    "densenet121": densenet.densenet121,
+    "mobilenetv2": mobilenet.mobilenetv2,
+    "shufflenetv2": shufflenet.shufflenetv2,
+    "vit": vit.vit,
+    "mobilenetv2_imagenet": pretrained.Pretrained,
 }
+LEAST = 8
+"""Side in pixels of the smallest images that the zoo takes."""
+
+
+def check(name: str) -> None:
+    """Raises ValueError for a name that cannot be built, naming what can; builds nothing.
+
+    Of a `module:function` the module is imported, of a `timm/NAME` timm is.
+    """
+    _builder(name)
 
 
 def build(name: str, classes: int, size: int) -> nn.Module:
     """A fresh network for (n, 3, size, size) images in 0..1, giving (n, classes) logits.
 
-    Weights come from the global generator: call it inside `Run.seeded`. Raises ValueError naming the models there are.
+    name: one of MODELS, `module:function` (a function of the user's, called with classes and size) or `timm/NAME`.
+    Weights come from the global generator: call it inside `Run.seeded`. Raises ValueError naming the models there are,
+    the least size, or what a network from outside the zoo did not do.
     """
-    if name not in MODELS:
-        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}")
-    if size < 8:
-        raise ValueError(f"networks here need images of at least 8 pixels a side, got {size}")
-    return MODELS[name](classes, size)
+    builder = _builder(name)
+    if name in MODELS and size < LEAST:
+        raise ValueError(f"networks here need images of at least {LEAST} pixels a side, got {size}")
+    return builder(classes, size)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fills a network from a safetensors file; of the ImageNet weights, all but the head.
+
+    Raises ValueError where the file cannot be read or does not fit.
+    """
+    if isinstance(network, pretrained.Pretrained) and pretrained.published(path):
+        pretrained.load_pretrained(network, path)
+        return
+    try:
+        load_model(network, path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path} does not hold weights of this {type(network).__name__}: {said}") from None
+
+
+def _builder(name: str) -> Callable[[int, int], nn.Module]:
+    if name in MODELS:
+        return MODELS[name]
+    if name.startswith(outside.TIMM):
+        return outside.timm(name)
+    if ":" in name:
+        return outside.own(name)
+    raise ValueError(f"model must be one of {', '.join(MODELS)}, module:function or timm/NAME, got {name!r}")

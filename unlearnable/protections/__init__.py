@@ -11,6 +11,7 @@ from unlearnable.protections.class_filters import ClassFilters
 from unlearnable.protections.em import EM
 from unlearnable.protections.lsp import LSP
 from unlearnable.protections.random import Random
+from unlearnable.protections.tap import TAP
 from unlearnable.run import Run
 
 
@@ -39,6 +40,7 @@ class Protection(Protocol):
 
 PROTECTIONS: dict[str, type[Protection]] = {
     "em": EM,
+    "tap": TAP,
     "lsp": LSP,
     "class_filters": ClassFilters,
     "random": Random,

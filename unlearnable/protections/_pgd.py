@@ -1,5 +1,6 @@
 """Steps that several papers share: projected sign descent on a perturbation, as pure functions."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 
@@ -28,17 +29,27 @@ def frozen(network: nn.Module, run: Run) -> nn.Module:
     return run.place(copy).requires_grad_(False)
 
 
+def sign_step(
+    objective: Callable[[Pixels], Tensor], x: Pixels, delta: Pixels, step_size: float, budget: Budget
+) -> tuple[Pixels, Tensor]:
+    """delta after one step of sign descent on objective(x + delta), and the value of that before the step.
+
+    delta is float32 and inside the budget, x + delta inside 0..1.
+    """
+    delta = delta.detach().requires_grad_()
+    loss = objective(x + delta)
+    (gradient,) = torch.autograd.grad(loss, delta)
+    delta = project(delta.detach() - step_size * gradient.sign(), budget)
+    return (x + delta).clamp(0, 1) - x, loss.detach()
+
+
 def minimise_error(
     network: nn.Module, x: Pixels, y: Tensor, delta: Pixels, steps: int, step_size: float, budget: Budget, run: Run
 ) -> Pixels:
-    """delta after `steps` steps of sign descent on the cross-entropy of (x + delta, y).
-
-    delta is float32 and inside the budget after every step, x + delta inside 0..1.
-    """
+    """delta after `steps` steps of sign descent on the cross-entropy of (x + delta, y), each as `sign_step` does it."""
     for _ in range(steps):
-        delta = delta.detach().requires_grad_()
-        loss = F.cross_entropy(forward(network, x + delta, run), y, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, delta)
-        delta = project(delta.detach() - step_size * gradient.sign(), budget)
-        delta = (x + delta).clamp(0, 1) - x
+        delta, _loss = sign_step(
+            lambda pixels: F.cross_entropy(forward(network, pixels, run), y, reduction="sum"),
+            x, delta, step_size, budget,
+        )  # fmt: skip
     return delta

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
-from unlearnable.models import build
+from unlearnable.models import build, load_weights
 from unlearnable.run import Run
 from unlearnable.training.network import Images, as_pixels, classes_given
 from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy
@@ -145,7 +144,7 @@ class Recipe:
         with run.seeded("init"):
             network = build(self.model, len(data.classes), data.size)
         if self.init is not None:
-            load_model(network, self.init)
+            load_weights(network, self.init)
         if self.head_only:
             network.requires_grad_(False)
             [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1].requires_grad_(True)

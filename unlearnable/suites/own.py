@@ -1,0 +1,45 @@
+"""The project's own suites: what its README is measured on. Their lists are here; the sizes are in `sizes`."""
+
+from unlearnable.experiment import CLEAN, Cell
+from unlearnable.suites.sizes import EPOCHS, quick
+from unlearnable.suites.suite import Suite
+
+MAIN = ("em", "em:class", "tap", "lsp", "lsp:paper", "class_filters", "random", "random:class")
+MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
+ADVERSARIES = (
+    "standard", "grayscale", "jpeg", "ueraser", "adversarial", "orthogonal", "early_stop", "mixup", "cutmix", "cutout",
+    "gaussian", "mean", "median", "bilateral", "resize", "bitdepth", "coin", "augmented", "distill", "linear_probe",
+    "finetune", "ueraser:lite", "ueraser:max",
+)  # fmt: skip
+AGREED = (
+    ("em", "grayscale"), ("em", "ueraser"), ("em", "adversarial"), ("tap", "jpeg"), ("em:class", "orthogonal"),
+)  # fmt: skip
+
+
+def main(tier: str) -> list[Cell]:
+    """Every protection against standard training, with its controls, three seeds."""
+    return [_cell(tier, method, "standard", seed) for method in (CLEAN, *MAIN) for seed in range(3)]
+
+
+def matrix(tier: str) -> list[Cell]:
+    """Protections and clean images against every adversary, one seed."""
+    return [_cell(tier, method, adversary, 0) for adversary in ADVERSARIES for method in (CLEAN, *MATRIX)]
+
+
+def agreement(tier: str) -> list[Cell]:
+    """The effects that the field agrees on, three seeds: what undoes which protection."""
+    shown = [(method, "standard") for method in dict.fromkeys((CLEAN, *(method for method, _ in AGREED)))]
+    shown += [pair for method, adversary in AGREED for pair in ((method, adversary), (CLEAN, adversary))]
+    return [_cell(tier, method, adversary, seed) for method, adversary in dict.fromkeys(shown) for seed in range(3)]
+
+
+def _cell(tier: str, method: str, adversary: str, seed: int) -> Cell:
+    full = Cell("cifar10", method, adversary, "resnet18", seed, epochs=EPOCHS)
+    return full if tier == "full" else quick(full)
+
+
+SUITES: dict[str, Suite] = {
+    "main": Suite("Every protection against standard training", main),
+    "matrix": Suite("Protections against adversaries", matrix),
+    "agreement": Suite("What undoes which protection", agreement),
+}

@@ -1,0 +1,63 @@
+"""The two sizes of every suite: `full` is the papers', `quick` the same comparison on two processor cores.
+
+The quick tier has one data set (5,000 images of CIFAR-10), small networks, 12 epochs, the preset `quick` of a method
+that has one, and adversarial training of 4 steps. Its figures are not the papers': only the order can be compared.
+"""
+
+from dataclasses import replace
+
+from unlearnable.experiment import CLEAN, Cell
+from unlearnable.protections import PROTECTIONS
+
+TIERS = ("quick", "full")
+EPOCHS = 60
+"""Of the full tier, where a paper gives none."""
+STAND_INS = {"cifar100": "tin100", "imagenet100": "imagenette", "sun": "places20-64"}
+"""The papers' data sets that are not to be had, and what is measured instead."""
+SMALL = {
+    "resnet18": "cnn",  # the surrogate of the quick presets, as ResNet-18 is the papers'
+    "cnn": "lenet",
+    "vgg16": "lenet",
+    "resnet20": "resnet8",
+    "mobilenetv2": "resnet8",
+    "wrn34_10": "resnet8",
+    "resnet32": "resnet20",
+    "resnet50": "resnet20",
+    "densenet121": "resnet32",
+    "shufflenetv2": "resnet32",
+}
+"""The network of the quick tier in the place of each: chosen for cost, no two of a table alike. A vision transformer
+learns nothing from 5,000 images in 12 epochs and is left out."""
+FITTED_ON = {"tin100-64": "tin100-quick"}
+"""What the quick tier fits on in the place of each: of the size of its own images, with as many classes at least."""
+GROUPS = "kmeans:5"
+"""The labels of an adversary who merges the ten classes."""
+
+
+def quick(cell: Cell) -> Cell:
+    """The cell of the quick tier for one of the full tier, whose model must be one of SMALL."""
+    return replace(
+        cell,
+        dataset="cifar10-quick",
+        protection=_preset(cell.protection),
+        adversary=_fewer_steps(cell.adversary),
+        model=SMALL[cell.model],
+        epochs=12,
+        surrogate=cell.surrogate and SMALL[cell.surrogate],
+        fitted_on=cell.fitted_on and FITTED_ON[cell.fitted_on],
+        relabel=cell.relabel and GROUPS,
+    )
+
+
+def _preset(name: str) -> str:
+    """`em` -> `em:quick`, `em:class` -> `em:class-quick`; as it is where the method has no such preset."""
+    method, _, preset = name.partition(":")
+    short = f"{preset}-quick" if preset else "quick"
+    if name == CLEAN or (method in PROTECTIONS and short not in PROTECTIONS[method].presets):
+        return name
+    return f"{method}:{short}"
+
+
+def _fewer_steps(adversary: str) -> str:
+    kind, _, radius = adversary.partition(":")
+    return f"{kind}:{radius or '4/255'},4" if kind == "adversarial" else adversary

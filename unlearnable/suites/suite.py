@@ -1,0 +1,78 @@
+"""Suite: the cells of one table, and what its paper reports of them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from unlearnable.data import DATASETS
+from unlearnable.experiment import CLEAN, Cell
+from unlearnable.protections import PROTECTIONS
+from unlearnable.suites.sizes import SMALL, quick
+
+CONTROLS = (CLEAN, "random")
+Figures = dict[Cell, float]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A table to be measured: called with a tier it lists its cells.
+
+    source: the paper and its table, empty for the project's own; published: tier -> test accuracy (0..1) of the cells
+    that the paper has a figure for, those included that cannot be built yet.
+    """
+
+    title: str
+    listed: Callable[[str], list[Cell]]
+    source: str = ""
+    published: Callable[[str], Figures] = lambda tier: {}
+
+    def __call__(self, tier: str) -> list[Cell]:
+        return self.listed(tier)
+
+
+def paper(title: str, source: str, figures: Iterable[tuple[Cell, float]], shown: str = "cifar10") -> Suite:
+    """The suite of a table of a paper: its cells at full size with their figures.
+
+    What cannot be built today is not listed. Every condition of the table is listed with its controls, whether or not
+    the paper has them. shown: the data set whose rows the quick tier has, on its own one data set.
+    """
+    full = dict(figures)
+
+    def published(tier: str) -> Figures:
+        if tier == "full":
+            return dict(full)
+        return {quick(cell): figure for cell, figure in full.items() if cell.dataset == shown and cell.model in SMALL}
+
+    def listed(tier: str) -> list[Cell]:
+        cells = list(published(tier))
+        alone = [replace(cell, surrogate=None, fitted_on=None) for cell in cells]
+        controls = [replace(cell, protection=control) for cell in alone for control in CONTROLS]
+        return [cell for cell in dict.fromkeys(controls + cells) if buildable(cell)]
+
+    return Suite(title, listed, source, published)
+
+
+def buildable(cell: Cell) -> bool:
+    """Whether the data sets and the protection that a cell names are there: as the tables say, not a list of ours."""
+    known = cell.protection == CLEAN or cell.protection.partition(":")[0] in PROTECTIONS
+    if not known or not {cell.dataset, cell.fitted_on or cell.dataset} <= DATASETS.keys():
+        return False
+    try:
+        method = cell.method
+    except ValueError:  # no such preset, or no surrogate to choose
+        return False
+    return method is None or cell.fitted_on is None or method.transfers
+
+
+def typed(text: str) -> Iterator[tuple[tuple[str, ...], str, float]]:
+    """(words at the left, column, accuracy in 0..1) of a table typed in per cent; the first line names the columns.
+
+    A dash is a figure that the paper does not give. Raises ValueError where a line has too few figures.
+    """
+    head, *lines = text.strip().splitlines()
+    columns = head.split()
+    for line in lines:
+        words = line.split()
+        left = len(words) - len(columns)
+        for column, word in zip(columns, words[left:] if left >= 0 else (), strict=True):
+            if word != "-":
+                yield tuple(words[:left]), column, round(float(word) / 100, 4)
