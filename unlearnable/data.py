@@ -189,9 +189,9 @@ def _loaded(name: str, root: str | None) -> tuple[ImageSet, ImageSet]:
     return DATASETS[name]()
 
 
-def weights_file(name: str) -> Path:
-    """A file of weights in the data folder. Raises ValueError saying where it is looked for."""
-    return _pack(name)
+def weights_file(path: Path) -> Path:
+    """A file of weights: where the path says, or else below the data folder. Raises ValueError where it is in neither."""
+    return path if path.is_file() else _pack(str(path))
 
 
 def _pack(file: str) -> Path:

@@ -20,7 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from unlearnable.data import ImageSet, weights_file
 from unlearnable.pixels import Labels, to_float
 
-VOCABULARY = "weights/clip_vit_b32_text_lvis.npz"
+VOCABULARY = Path("weights/clip_vit_b32_text_lvis.npz")
 Points = Float32[Tensor, "n d"]
 
 

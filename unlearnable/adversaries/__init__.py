@@ -70,7 +70,7 @@ def at_hand() -> tuple[str, ...]:
 
 def _starts(name: str) -> bool:
     try:
-        adversary(name)
+        adversary(name).check()
     except ValueError:
         return False
     return True
@@ -105,7 +105,7 @@ def _value(kind: str, name: str, hint: Any, text: str) -> Any:
         raise ValueError(f"{name} of {kind} must be {wanted}, got {text!r}") from None
     if get_origin(hint) is Literal and text not in get_args(hint):
         raise ValueError(f"{name} of {kind} must be one of {', '.join(get_args(hint))}, got {text!r}")
-    return Path(text) if Path in get_args(hint) else text
+    return Path(text) if Path in (hint, *get_args(hint)) else text
 
 
 def _list(names: list[str]) -> str:

@@ -6,11 +6,10 @@ What a pre-trained network already knows, no protected image can take away: the 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unlearnable.data import weights_file
 from unlearnable.training import Recipe
 
 MODEL = "mobilenetv2_imagenet"
-WEIGHTS = "weights/mobilenet_v2.safetensors"
+WEIGHTS = Path("weights/mobilenet_v2.safetensors")  # below the data folder
 
 
 @dataclass(frozen=True)
@@ -21,12 +20,11 @@ class Finetune:
     """
 
     lr: float = 0.001
-    weights: Path | None = None
+    weights: Path = WEIGHTS
 
     def change(self, recipe: Recipe) -> Recipe:
-        """The recipe that starts from the weights. Raises ValueError where the file is not there."""
-        start = self.weights or weights_file(WEIGHTS)
-        return replace(recipe, model=MODEL, init=start, lr=self.lr, epochs=max(1, recipe.epochs // 4))
+        """The recipe that starts from the weights."""
+        return replace(recipe, model=MODEL, init=self.weights, lr=self.lr, epochs=max(1, recipe.epochs // 4))
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class LinearProbe:
     """The last layer alone, on the features of ImageNet, for a quarter of the epochs."""
 
     lr: float = 0.01
-    weights: Path | None = None
+    weights: Path = WEIGHTS
 
     def change(self, recipe: Recipe) -> Recipe:
-        """The recipe that trains the head. Raises ValueError where the file is not there."""
+        """The recipe that trains the head."""
         return replace(Finetune(self.lr, self.weights).change(recipe), head_only=True)

@@ -78,7 +78,7 @@ def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:
     from unlearnable.adversaries import adversary
 
     for name in adversaries:
-        adversary(name)
+        adversary(name).check()
     for name in names:
         models.check(name)
     if not adversaries or not names:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unlearnable.data import ImageSet
-from unlearnable.models import build, load_weights
+from unlearnable.data import ImageSet, weights_file
+from unlearnable.models import build, check, load_weights
 from unlearnable.run import Run
 from unlearnable.training.network import Images, as_pixels, classes_given
 from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy
@@ -83,6 +83,12 @@ class Recipe:
             raise ValueError(f"one of {type(self.objective).__name__} and {type(part).__name__}, not both at once")
         return replace(self, objective=part)
 
+    def check(self) -> None:
+        """Raises ValueError where the model or its weights are not to be had, before any data is."""
+        check(self.model)
+        if self.init is not None:
+            weights_file(self.init)
+
     def teacher(self, data: ImageSet, run: Run, weights: Path | None = None) -> nn.Module:
         """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss."""
         if weights is not None:
@@ -144,7 +150,7 @@ class Recipe:
         with run.seeded("init"):
             network = build(self.model, len(data.classes), data.size)
         if self.init is not None:
-            load_weights(network, self.init)
+            load_weights(network, weights_file(self.init))
         if self.head_only:
             network.requires_grad_(False)
             [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1].requires_grad_(True)
