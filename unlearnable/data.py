@@ -190,7 +190,7 @@ def _loaded(name: str, root: str | None) -> tuple[ImageSet, ImageSet]:
 
 
 def weights_file(path: Path) -> Path:
-    """A file of weights: where the path says, or else below the data folder. Raises ValueError where it is in neither."""
+    """A file of weights: where the path says, or else below the data folder. Raises ValueError if in neither."""
     return path if path.is_file() else _pack(str(path))
 
 
