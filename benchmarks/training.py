@@ -3,7 +3,7 @@
     python -m benchmarks.training --out benchmarks/results/training.json
 
 `plain` is what published scripts do: a DataLoader with two workers, Pillow transforms image by image (crop of the
-padded image, flip, to tensor), fp32, contiguous memory. Network, optimiser, schedule, batch and epochs are the recipe's.
+padded image, flip, to tensor), fp32, contiguous memory. Network, optimiser, schedule, batch, epochs are the recipe's.
 """
 
 import argparse

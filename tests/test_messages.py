@@ -14,6 +14,7 @@ WRONG = {
     'Run(precision="fp8")': "precision must be one of fp32, bf16, auto, got 'fp8'",
     'protections.protection("random", scope="image")': "scope must be 'sample' or 'class', got 'image'",
     'protections.protection("em", scope="image")': "scope must be 'sample' or 'class', got 'image'",
+    'protections.protection("tap", goal="both")': "goal must be 'targeted' or 'untargeted', got 'both'",
     'protections.protection("class_filters", kernel=4)': "kernel must be odd and at least 1, got 4",
     'data.load_dataset("mnist")': "data set must be one of digits, cifar10-quick",
     'adversaries.adversary("wizard")': "adversary must be one of standard",

@@ -6,12 +6,14 @@ classes are merged into groups, and whoever trains sees only the group.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from safetensors.torch import load_file
 from sklearn.cluster import KMeans
 from sklearn.metrics import calinski_harabasz_score, silhouette_score
 from torch import Tensor
@@ -20,7 +22,9 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from unlearnable.data import ImageSet, weights_file
 from unlearnable.pixels import Labels, to_float
 
-VOCABULARY = Path("weights/clip_vit_b32_text_lvis.npz")
+CLIP = Path("weights/clip_vit_b32_text_lvis.npz")  # these lie below the data folder
+CLASSIFIER = Path("weights/mobilenet_v2.safetensors")
+IMAGENET_NAMES = Path("weights/imagenet_labels.txt")
 Points = Float32[Tensor, "n d"]
 
 
@@ -58,21 +62,50 @@ def relabel(data: ImageSet, groups: Labels) -> ImageSet:
 
 
 def name_embeddings(names: Sequence[str]) -> Points:
-    """CLIP's text features of class names, (n, 512) of unit length, from the vocabulary of 1,203 LVIS concepts.
+    """An embedding of each class name, (n, d) of unit length, from the first vocabulary that knows all of them.
 
-    "n02123045_tabby" is looked up as "tabby", synonyms count. Raises ValueError naming what the vocabulary lacks.
+    CLIP's text features of 1,203 LVIS concepts, synonyms counted; else the rows of an ImageNet classifier. A name that
+    is no entry is the mean of the entries that end in its last word (ship: cargo ship, cruise ship); "n02123045_tabby"
+    is looked up as "tabby". Raises ValueError naming what no vocabulary has.
     """
-    with np.load(weights_file(VOCABULARY)) as table:
-        features, words, synonyms = table["features"], table["names"], table["synonyms"]
-    rows = {_plain(word): row for row, words_of in enumerate(synonyms) for word in str(words_of).split(", ")}
-    rows |= {_plain(str(word)): row for row, word in enumerate(words)}
-    if missing := [name for name in names if _plain(name) not in rows]:
-        raise ValueError(
-            f"{len(missing)} of {len(names)} class names are not in the vocabulary, such as {missing[0]!r}: "
-            "use kmeans:K or groups:FILE"
-        )
-    found = torch.from_numpy(features[[rows[_plain(name)] for name in names]].astype(np.float32))
-    return normalize(found, dim=1)
+    lacking: list[str] = []
+    for vocabulary in (_clip_words, _imagenet_words):
+        entries, features = vocabulary()
+        rows = [_rows(name, entries) for name in names]
+        if all(rows):
+            return normalize(torch.stack([features[row].mean(0) for row in rows]), dim=1)
+        lacking = lacking or [name for name, row in zip(names, rows, strict=True) if not row]
+    raise ValueError(
+        f"no vocabulary has all {len(names)} class names, {lacking[0]!r} is one that lacks: use kmeans:K or groups:FILE"
+    )
+
+
+def _clip_words() -> tuple[dict[str, list[int]], Points]:
+    with np.load(weights_file(CLIP)) as table:
+        features = torch.from_numpy(table["features"].astype(np.float32))
+        entries: dict[str, list[int]] = defaultdict(list)
+        for row, (name, others) in enumerate(zip(table["names"], table["synonyms"], strict=True)):
+            for word in {_plain(str(name)), *map(_plain, str(others).split(", "))}:
+                entries[word].append(row)
+    return entries, normalize(features, dim=1)
+
+
+def _imagenet_words() -> tuple[dict[str, list[int]], Points]:
+    features = load_file(weights_file(CLASSIFIER))["conv52.weight"].float().flatten(1)
+    lines = weights_file(IMAGENET_NAMES).read_text().splitlines()[: len(features)]
+    entries: dict[str, list[int]] = defaultdict(list)
+    for row, line in enumerate(lines):
+        for word in map(_plain, line.split(", ")):
+            entries[word].append(row)
+    return entries, normalize(features - features.mean(0), dim=1)
+
+
+def _rows(name: str, entries: dict[str, list[int]]) -> list[int]:
+    word = _plain(name)
+    if word in entries:
+        return entries[word]
+    last = word.split(" ")[-1]
+    return [row for entry, rows in entries.items() if entry.split(" ")[-1] == last for row in rows]
 
 
 def scores(points: Points, counts: Sequence[int], seed: int) -> list[dict[str, float]]:

@@ -44,6 +44,9 @@ def bench_flags(parser: Parser, first: str) -> None:
 def tables_flags(parser: Parser, first: str) -> None:
     """Where the records are."""
     parser.add_argument("results", metavar="RESULTS", type=str, help="the folder bench wrote")
+    parser.add_argument("--suite", type=str, help="only the cells of one suite, with the figures its paper published")
+    parser.add_argument("--tier", type=str, default="quick", metavar="{quick,full}", help="the tier of that suite")
+    parser.add_argument("--out", type=str, metavar="DIR", help="a folder for a page with the figures drawn")
 
 
 def evaluate(args: Namespace, run: "Run") -> Answer:
@@ -58,8 +61,9 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
         relabelling=args.relabel, epochs=args.epochs, run=run,
     )  # fmt: skip
     if args.out is not None:
-        tables.write(evaluation, Path(args.out))
-    return Answer(evaluation.as_json(), tables.markdown(evaluation))
+        tables.write(evaluation, Path(args.out), tables.examples(clean, protected))
+    where = "" if args.out is None else f"\n\nas a page, with pictures: {Path(args.out) / 'report.html'}"
+    return Answer(evaluation.as_json(), tables.markdown(evaluation) + where)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -130,7 +134,14 @@ def bench(args: Namespace, run: "Run") -> Answer:
 
 def tables(args: Namespace, run: "Run") -> Answer:
     """Records as tables."""
+    from unlearnable import suites
     from unlearnable import tables as drawn
 
-    markdown = drawn.render(Path(args.results))
-    return Answer({"markdown": markdown}, markdown)
+    folder = Path(args.results)
+    listed = suites.cells(args.suite, args.tier) if args.suite else None
+    figures = suites.published(args.suite, args.tier) if args.suite else None
+    markdown = drawn.render(folder, listed, figures)
+    if args.out is None:
+        return Answer({"markdown": markdown}, markdown)
+    files = [str(path) for path in drawn.write_page(folder, Path(args.out), listed, figures)]
+    return Answer({"markdown": markdown, "files": files}, f"{len(files)} files; open {files[0]}")

@@ -89,7 +89,8 @@ def evaluate(
         flags |= {"diverged"} if control.diverged or victim.diverged else set()
     run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
-    return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run), sizes)
+    asked = {"rate": rate, "relabelling": relabelling, "epochs": epochs, "seeds": seeds}
+    return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run) | asked, sizes)
 
 
 def _base(model: str, epochs: int | None) -> Recipe:

@@ -11,6 +11,8 @@ ADVERSARIES = (
     "gaussian", "mean", "median", "bilateral", "resize", "bitdepth", "coin", "augmented", "distill", "linear_probe",
     "finetune", "ueraser:lite", "ueraser:max",
 )  # fmt: skip
+RATES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+MIXED = ("em", "tap", "lsp")
 AGREED = (
     ("em", "grayscale"), ("em", "ueraser"), ("em", "adversarial"), ("tap", "jpeg"), ("em:class", "orthogonal"),
 )  # fmt: skip
@@ -33,13 +35,19 @@ def agreement(tier: str) -> list[Cell]:
     return [_cell(tier, method, adversary, seed) for method, adversary in dict.fromkeys(shown) for seed in range(3)]
 
 
-def _cell(tier: str, method: str, adversary: str, seed: int) -> Cell:
-    full = Cell("cifar10", method, adversary, "resnet18", seed, epochs=EPOCHS)
+def rates(tier: str) -> list[Cell]:
+    """What is left where only a share of the images is protected; the clean rows are that share's rest, alone."""
+    return [_cell(tier, method, "standard", 0, rate) for rate in RATES for method in (CLEAN, *MIXED)]
+
+
+def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) -> Cell:
+    full = Cell("cifar10", method, adversary, "resnet18", seed, rate, epochs=EPOCHS)
     return full if tier == "full" else quick(full)
 
 
 SUITES: dict[str, Suite] = {
     "main": Suite("Every protection against standard training", main),
     "matrix": Suite("Protections against adversaries", matrix),
+    "rates": Suite("Only a share of the images protected", rates),
     "agreement": Suite("What undoes which protection", agreement),
 }

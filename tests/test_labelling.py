@@ -1,0 +1,75 @@
+"""Labels of somebody's own: groups of classes by picture, by name, or as a file says."""
+
+import json
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from unlearnable.data import DATA_VARIABLE, ImageSet
+from unlearnable.labelling import _rows, groups_of, name_embeddings, relabel, scores
+
+WITH_DATA = pytest.mark.skipif(not os.environ.get(DATA_VARIABLE), reason="needs the vocabularies of the data folder")
+
+
+def test_groups_keep_classes_whole_and_unknown_labels_unknown(small: ImageSet) -> None:
+    groups = groups_of("kmeans:3", small, seed=0)
+    assert sorted(groups.unique().tolist()) == [0, 1, 2]
+    labels = small.labels.clone()
+    labels[0] = -1
+    merged = relabel(ImageSet(small.images, labels, small.classes), groups)
+    assert merged.labels[0] == -1
+    assert torch.equal(merged.labels[1:], groups[labels[1:]])
+    assert merged.classes == ("group 0", "group 1", "group 2")
+
+
+def test_groups_of_a_file(small: ImageSet, tmp_path: Path) -> None:
+    file = tmp_path / "groups.json"
+    file.write_text(json.dumps({"low": list("01234"), "high": list("56789")}))
+    assert groups_of(f"groups:{file}", small, seed=0).tolist() == [0] * 5 + [1] * 5
+    file.write_text(json.dumps({"low": list("01234")}))
+    with pytest.raises(ValueError, match="puts 5, 6, 7, 8, 9 in no group"):
+        groups_of(f"groups:{file}", small, seed=0)
+    file.write_text("[]")
+    with pytest.raises(ValueError, match="must be JSON of the form"):
+        groups_of(f"groups:{file}", small, seed=0)
+    with pytest.raises(ValueError, match="must be JSON of the form"):
+        groups_of(f"groups:{tmp_path / 'nowhere.json'}", small, seed=0)
+
+
+def test_a_name_that_is_no_entry_is_looked_up_by_its_last_word() -> None:
+    entries = {"cargo ship": [0], "cruise ship": [1], "shipyard": [2], "cat": [3]}
+    assert _rows("n02981792_ship", entries) == [0, 1]
+    assert _rows("Cat", entries) == [3]
+    assert _rows("dog", entries) == []
+
+
+@WITH_DATA
+def test_names_of_animals_and_vehicles_fall_apart() -> None:
+    names = ("airplane", "automobile", "ship", "truck", "bird", "cat", "deer", "dog", "frog", "horse")
+    points = name_embeddings(names)
+    assert points.shape == (10, 512)
+    assert torch.allclose(points.norm(dim=1), torch.ones(10), atol=1e-5)
+    data = ImageSet(torch.zeros(10, 3, 8, 8, dtype=torch.uint8), torch.arange(10), names)
+    groups = groups_of("names:2", data, seed=0)
+    vehicles, animals = groups[:4], groups[4:]
+    assert (vehicles == vehicles.mode()[0]).sum() + (animals == animals.mode()[0]).sum() >= 9
+    assert vehicles.mode()[0] != animals.mode()[0]
+
+
+@WITH_DATA
+def test_names_that_no_vocabulary_has_are_refused(small: ImageSet) -> None:
+    with pytest.raises(ValueError, match="'0' is one that lacks: use kmeans:K or groups:FILE"):
+        groups_of("names:3", small, seed=0)
+
+
+def test_three_heaps_are_best_described_by_three_groups() -> None:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]]).repeat_interleave(20, 0)
+    found = scores(centres + 0.3 * torch.randn(60, 2, generator=generator), [2, 3, 4, 5], seed=0)
+    assert [row["k"] for row in found] == [2, 3, 4, 5]
+    assert all(a["sse"] > b["sse"] for a, b in pairwise(found))
+    assert max(found, key=lambda row: row["silhouette"])["k"] == 3
+    assert max(found, key=lambda row: row["calinski_harabasz"])["k"] == 3

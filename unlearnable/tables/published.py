@@ -1,0 +1,73 @@
+"""with_published: our numbers beside those that papers print for the same cells."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+
+from unlearnable.experiment import Cell, Result
+from unlearnable.tables.grid import EMPTY
+from unlearnable.tables.records import accuracies, by_adversary, by_model, by_protection, keys, percent, spread
+from unlearnable.tables.table import Name, Table
+
+NOTE = (
+    "Accuracy on clean test images: ours, then in brackets the published one. Sizes, recipes and seeds of a paper are "
+    f"seldom ours, so the order of the numbers says more than their size; {EMPTY}: not measured here."
+)
+VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "labels", "epochs")
+
+
+def with_published(records: Sequence[Result], published: Mapping[Cell, float]) -> str:
+    """Markdown tables of the published accuracies (0..1) with ours beside them, found by the key of the cell."""
+    return "\n\n".join(table.markdown for table in beside(records, published))
+
+
+def beside(records: Sequence[Result], published: Mapping[Cell, float]) -> list[Table]:
+    """The same as tables: one for each data set, a column for each protection, a row for all else that varies.
+
+    Raises ValueError for a published accuracy that is none.
+    """
+    if wrong := [value for value in published.values() if not 0 <= value <= 1]:
+        raise ValueError(f"a published accuracy must be a share of 0 to 1, got {wrong[0]}")
+    return [
+        _table(dataset, {cell: value for cell, value in published.items() if cell.dataset == dataset}, records)
+        for dataset in sorted({cell.dataset for cell in published})
+    ]
+
+
+def _table(dataset: str, published: Mapping[Cell, float], records: Sequence[Result]) -> Table:
+    about = {cell: _about(cell) for cell in published}
+    used = [name for name in VARIES if name == "adversary" or len({words[name] for words in about.values()}) > 1]
+    common = next(iter(about.values()))
+    fixed = [f"{name} {common[name]}" for name in VARIES if name not in used and common[name]]
+    columns = sorted({cell.protection for cell in published}, key=by_protection)
+    rows: dict[tuple[str, ...], dict[str, list[Cell]]] = {}
+    for cell, words in sorted(about.items(), key=lambda item: _order(item[0])):
+        rows.setdefault(tuple(words[name] for name in used), {}).setdefault(cell.protection, []).append(cell)
+    lines = [
+        (
+            *(Name(word) if word else EMPTY for word in row),
+            *(_text(found.get(c, []), published, records) for c in columns),
+        )
+        for row, found in rows.items()
+    ]
+    head = (*used, *(Name(column) for column in columns))
+    return Table(", ".join([dataset, *fixed]) + ": ours (published)", head, tuple(lines), len(used), (NOTE,))
+
+
+def _text(cells: Sequence[Cell], published: Mapping[Cell, float], records: Sequence[Result]) -> str:
+    """Of cells that differ in their seeds only; nothing where nothing was published."""
+    if not cells:
+        return ""
+    asked = keys(cells)
+    ours = accuracies(record for record in records if record.key in asked)
+    return f"{spread(ours) if ours else EMPTY} ({mean(published[cell] for cell in cells):.3f})"
+
+
+def _about(cell: Cell) -> dict[str, str]:
+    rate = percent(cell.rate) if cell.rate < 1 else ""
+    others = (rate, cell.surrogate or "", cell.fitted_on or "", cell.relabel or "", str(cell.epochs))
+    return dict(zip(VARIES, (cell.adversary, cell.model, *others), strict=True))
+
+
+def _order(cell: Cell) -> tuple[object, ...]:
+    about = _about(cell)
+    return by_adversary(cell.adversary), by_model(cell.model), cell.rate, *(about[name] for name in VARIES[3:])
