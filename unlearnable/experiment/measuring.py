@@ -23,9 +23,7 @@ def measure(cell: Cell, run: Run) -> Result:
     A clean cell of a rate below 1 is the control of the others: what `mix` would leave clean, alone.
     """
     train, test = load_dataset(cell.dataset)
-    started = time.monotonic()
-    protected, budget_flags = _protected(cell, train, run)
-    fitted = time.monotonic()
+    protected, fit_seconds, budget_flags = _protected(cell, train, run)
     found = measured(train, protected) if len(protected) == len(train) else {}
     if cell.adversary == STANDARD and cell.rate == 1:
         found |= audits(train, protected, _within(run, cell.seed, "audits"))
@@ -34,7 +32,7 @@ def measure(cell: Cell, run: Run) -> Result:
         protected, test = relabel(protected, groups), relabel(test, groups)
     began = time.monotonic()
     victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test)
-    seconds = {"fit_seconds": round(fitted - started, 1), "train_seconds": round(time.monotonic() - began, 1)}
+    seconds = {"fit_seconds": fit_seconds, "train_seconds": round(time.monotonic() - began, 1)}
     about = provenance(run) | {"data": train.fingerprint, "recipe": meaning(cell.recipe)}
     about |= {"classes": len(test.classes), "tests": len(test), "images": len(protected)}
     if cell.method is not None:
@@ -45,27 +43,31 @@ def measure(cell: Cell, run: Run) -> Result:
     )  # fmt: skip
 
 
-def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, tuple[str, ...]]:
+def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, float, tuple[str, ...]]:
+    """The images that the adversary gets, how long fitting took whenever it was done, and a flag."""
     method, seeded = cell.method, _within(run, cell.seed, "")
     if method is None:
-        return (train if cell.rate == 1 else clean_part(train, cell.rate, seeded)), ()
+        return (train if cell.rate == 1 else clean_part(train, cell.rate, seeded)), 0.0, ()
     source = train if cell.fitted_on is None else load_dataset(cell.fitted_on)[0]
     if cell.fitted_on is not None and not method.transfers:
         raise ValueError(f"{cell.protection} only protects the images it was fitted on, not {cell.dataset}")
     key = hashed([describe(method), source.fingerprint])
-    fitted = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
+    fitted, seconds = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
     protected = mix(train, perturbation.apply(fitted, train, method.budget, seeded), cell.rate, seeded)
-    return protected, ("over-budget",) if over_budget(train, protected, method.budget) else ()
+    return protected, seconds, ("over-budget",) if over_budget(train, protected, method.budget) else ()
 
 
-def _fit_once(method: Protection, train: ImageSet, run: Run) -> perturbation.Perturbation:
-    """The fitted perturbation, from run.directory where an earlier cell left it there."""
+def _fit_once(method: Protection, train: ImageSet, run: Run) -> tuple[perturbation.Perturbation, float]:
+    """The fitted perturbation, from run.directory where an earlier cell left it there, and the seconds it took."""
     if run.directory is not None and (run.directory / "config.json").exists():
-        return perturbation.load(run.directory)[0]
+        fitted, about = perturbation.load(run.directory)
+        return fitted, float(about.get("seconds", 0.0))
+    began = time.monotonic()
     fitted = method.fit(train, run)
+    seconds = round(time.monotonic() - began, 1)
     if run.directory is not None:
-        perturbation.save(run.directory, fitted, {"method": describe(method)})
-    return fitted
+        perturbation.save(run.directory, fitted, {"method": describe(method), "seconds": seconds})
+    return fitted, seconds
 
 
 def _within(run: Run, seed: int, name: str) -> Run:
