@@ -35,9 +35,9 @@ def matrix() -> str:
     return (
         f"![{grid.caption}: adversaries by protections](docs/results/matrix-1.svg)\n\n"
         + tables.worst(grid).markdown
-        + "\n\nAll numbers: [docs/results/tables.md](docs/results/tables.md), or as a page with curves, "
-        + "[docs/results/index.html](docs/results/index.html). `unlearnable bench matrix` measures it again; "
-        + "[docs/reading-results.md](docs/reading-results.md) says how to read it."
+        + "\n\n[All numbers](docs/results/tables.md), [accuracy by epoch](docs/results/curves-1.svg), "
+        + "[how to read them](docs/reading-results.md). `unlearnable bench matrix` measures them again, "
+        + "`unlearnable tables benchmarks/results/quick --suite matrix --out page/` draws the page."
     )
 
 
@@ -91,12 +91,22 @@ def filled(text: str) -> str:
     return text
 
 
+def drawn() -> None:
+    """The matrix as heat map, curves and table in docs/results."""
+    listed = suites.cells("matrix", "quick")
+    records = tables.read(RESULTS / "quick", listed)
+    folder = ROOT / "docs" / "results"
+    folder.mkdir(exist_ok=True)
+    for name, text in tables.figures(records, listed).items():
+        (folder / f"{name}.svg").write_text(text)
+    (folder / "tables.md").write_text(tables.render(RESULTS / "quick", listed) + "\n")
+
+
 def main() -> int:
     """Writes README.md, or with --check says whether it is what the records give."""
     path = ROOT / "README.md"
     if "--check" not in sys.argv:
-        listed = suites.cells("matrix", "quick")
-        tables.write_page(RESULTS / "quick", ROOT / "docs" / "results", listed)
+        drawn()
     before = path.read_text()
     after = filled(before)
     if "--check" in sys.argv:
