@@ -131,14 +131,14 @@ def test_what_a_suite_asks_for_is_shown_before_it_is_measured() -> None:
     asked = [one.cell for one in ONE] + [Cell("set", "random", "mixup", epochs=2)]
     (grid,) = tables.matrix(ONE, asked)
     assert "| `mixup` | - | - | - | - |" in grid.markdown
-    assert grid.svg.count("stroke-dasharray") == len(grid.rows) * len(grid.columns) - len(ONE)
+    assert tables.drawing(grid).count("stroke-dasharray") == len(grid.rows) * len(grid.columns) - len(ONE)
 
 
 def test_a_doubted_number_is_marked_and_the_mark_explained() -> None:
     grid, text = _marked()
     assert "0.250 (-0.450)†" in text
     assert f"† `over-budget`: {FLAGS['over-budget']}; 1 of 4 numbers: `em` (adversary `standard`)." in text
-    assert "0.250†" in _words(grid.svg)
+    assert "0.250†" in _words(tables.drawing(grid))
 
 
 def _marked() -> tuple[tables.Grid, str]:
@@ -149,12 +149,12 @@ def _marked() -> tuple[tables.Grid, str]:
 def test_a_number_without_its_control_has_no_colour() -> None:
     (grid,) = tables.matrix(ONE[:3] + ONE[4:])
     assert "| `jpeg` | - | 0.550 | - |" in grid.markdown
-    assert "<pattern" in grid.svg
+    assert "<pattern" in tables.drawing(grid)
 
 
 def test_a_heat_map_prints_the_numbers_of_the_table() -> None:
     (grid,) = tables.matrix(ONE)
-    words = _words(grid.svg)
+    words = _words(tables.drawing(grid))
     assert [word for word in words if re.fullmatch(r"0\.\d{3}", word)] == ["0.700", "0.250", "0.300", "0.600", "0.550"]
     assert {"-0.45", "-0.40", "-0.05"} <= set(words)
     assert {"standard", "jpeg", "clean", "em", "lsp"} <= set(words)
@@ -174,7 +174,7 @@ def test_curves_are_the_epochs_of_the_records() -> None:
     assert em.middle == pytest.approx((0.11, 0.22))
     assert (em.low[-1], em.high[-1]) == pytest.approx((0.2, 0.24))
     assert found.guessing == 0.1
-    assert found.svg.startswith("<svg")
+    assert tables.drawing(found).startswith("<svg")
 
 
 def test_training_that_ended_early_keeps_its_own_epochs() -> None:
@@ -208,7 +208,7 @@ def test_a_mixture_is_set_against_its_clean_part_alone() -> None:
     assert "| `em` | - | 0.650 (-0.010) | 0.500 | 0.250 |" in mixture.grid.markdown
     assert "lsp" not in mixture.grid.markdown
     assert mixture.line("em") == [(0.0, 0.7), (0.2, 0.65), (0.8, 0.5), (1.0, 0.25)]
-    assert "clean part alone" in _words(mixture.svg)
+    assert "clean part alone" in _words(tables.drawing(mixture))
     assert tables.rates(ONE) == ()
 
 
@@ -309,11 +309,11 @@ def test_names_stay_text() -> None:
     assert "<script" not in grid.html
     assert "&lt;script&gt;a(&quot;&amp;&quot;)|`b`&lt;/script&gt;" in grid.html
     assert "<script" not in grid.markdown
-    assert _words(grid.svg)
+    assert _words(tables.drawing(grid))
     strange = [replace(one, cell=replace(one.cell, adversary=f"jpeg{evil}$x$")) for one in ONE[3:]]
     (grid,) = tables.matrix([*ONE[:3], *strange])
     assert "<script" not in grid.html
-    assert f"jpeg{evil}$x$" in _words(grid.svg)
+    assert f"jpeg{evil}$x$" in _words(tables.drawing(grid))
     (line,) = [line for line in grid.markdown.splitlines() if "script" in line and line.startswith("|")]
     assert len(re.findall(r"(?<!\\)\|", line)) == 5
     assert "<script" not in tables.html(evaluation(row(evil, 0.7, 0.2, model=evil)), [(evil, PNG)])

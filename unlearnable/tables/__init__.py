@@ -1,5 +1,6 @@
 """Records -> tables, figures and pages: a pure function of the JSON, so that no number is ever typed."""
 
+from unlearnable.tables.drawing import drawing as drawing
 from unlearnable.tables.epochs import curves as curves
 from unlearnable.tables.grid import Grid as Grid
 from unlearnable.tables.matrices import matrix as matrix

@@ -29,13 +29,6 @@ class Curves:
     guessing: float
 
     @property
-    def svg(self) -> str:
-        """A small panel for each adversary, all to the same scale."""
-        from unlearnable.tables import lines
-
-        return lines.panels(self)
-
-    @property
     def names(self) -> tuple[str, ...]:
         """The protections in any panel."""
         return tuple(sorted({line.name for _, lines in self.panels for line in lines}, key=by_protection))

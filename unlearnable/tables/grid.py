@@ -85,13 +85,6 @@ class Grid:
         """The same."""
         return self.table.html
 
-    @property
-    def svg(self) -> str:
-        """The heat map: colour is the change against the control, the number the accuracy."""
-        from unlearnable.tables import heat
-
-        return heat.heat_map(self)
-
     def _text(self, row: str, column: str) -> str:
         entry = self.entries.get((row, column))
         return EMPTY if entry is None else entry.text

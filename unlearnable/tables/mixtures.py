@@ -27,13 +27,6 @@ class Mixture:
     grid: Grid
     rates: Mapping[str, float]
 
-    @property
-    def svg(self) -> str:
-        """Accuracy against the rate, a line for each protection and for the clean part alone."""
-        from unlearnable.tables import lines
-
-        return lines.mixture(self)
-
     def line(self, row: str) -> list[tuple[float, float]]:
         """(rate, accuracy) of a row, from the lowest rate; every line starts where nothing is protected."""
         start = [(ALONE, column) for column in self.grid.columns if self.rates[column] == 0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from unlearnable.experiment import Cell, Result
 from unlearnable.run import write_atomically
 from unlearnable.tables.document import document, listed
+from unlearnable.tables.drawing import drawing
 from unlearnable.tables.epochs import curves
 from unlearnable.tables.matrices import matrix, transfer, worst
 from unlearnable.tables.mixtures import rates
@@ -66,10 +67,10 @@ def write_page(
 def figures(records: Sequence[Result], cells: Sequence[Cell] | None = None) -> dict[str, str]:
     """Every figure as SVG by the name of its file: matrix-1, curves-1, transfer-1, rates-1 and so on."""
     drawn = {
-        "matrix": [grid.svg for grid in matrix(records, cells)],
-        "curves": [found.svg for found in curves(records)],
-        "transfer": [grid.svg for grid in transfer(records, cells)],
-        "rates": [mixture.svg for mixture in rates(records)],
+        "matrix": [drawing(grid) for grid in matrix(records, cells)],
+        "curves": [drawing(found) for found in curves(records)],
+        "transfer": [drawing(grid) for grid in transfer(records, cells)],
+        "rates": [drawing(mixture) for mixture in rates(records)],
     }
     return {f"{name}-{place}": text for name, texts in drawn.items() for place, text in enumerate(texts, 1)}
 
@@ -87,14 +88,14 @@ def _markdown(records: Sequence[Result], cells: Sequence[Cell] | None, published
 def _page(records: Sequence[Result], cells: Sequence[Cell] | None, published: Published | None) -> str:
     sections = {
         "Every adversary against every protection": "".join(
-            _figure(grid.svg, grid.caption, HEAT) + worst(grid).html + grid.html for grid in matrix(records, cells)
+            _figure(drawing(grid), grid.caption, HEAT) + worst(grid).html + grid.html for grid in matrix(records, cells)
         ),
-        "After every epoch": "".join(_figure(found.svg, found.caption, CURVES) for found in curves(records)),
+        "After every epoch": "".join(_figure(drawing(found), found.caption, CURVES) for found in curves(records)),
         "From one network to another": "".join(
-            _figure(grid.svg, grid.caption, HEAT) + grid.html for grid in transfer(records, cells)
+            _figure(drawing(grid), grid.caption, HEAT) + grid.html for grid in transfer(records, cells)
         ),
         "When only a share is protected": "".join(
-            _figure(mixture.svg, mixture.grid.caption, "") + mixture.grid.html for mixture in rates(records)
+            _figure(drawing(mixture), mixture.grid.caption, "") + mixture.grid.html for mixture in rates(records)
         ),
         "Beside published figures": "".join(table.html for table in beside(records, published or {})),
         "Every record": "".join(table.html for table in summaries(records)),
