@@ -183,6 +183,42 @@ def test_sets_that_do_not_fit_together_are_refused(small: ImageSet, run: Run) ->
     renamed = replace(small, classes=tuple("abcdefghij"))
     with pytest.raises(ValueError, match="classes of the test set"):
         evaluate(small, small, renamed, run=run)
+    smaller = replace(small, images=small.images[..., ::2, ::2].contiguous())
+    with pytest.raises(ValueError, match="test images are 8 pixels a side, the others 16"):
+        evaluate(small, small, smaller, run=run)
+    lonely = small.subset(torch.cat([(small.labels == 0).nonzero()[:1], (small.labels > 0).nonzero()]).flatten())
+    with pytest.raises(ValueError, match="every class needs at least 2 images to be learned, '0' has fewer"):
+        evaluate(lonely, lonely, small, run=run)
+
+
+def test_a_cell_that_cannot_be_measured_does_not_end_the_suite(tmp_path: Path) -> None:
+    impossible = Cell("digits", "em", model="lenet", epochs=1, fitted_on="digits")
+    measured, already, failed = bench([impossible, CELLS[0]], tmp_path, Run(0))
+    assert (measured, already) == (1, 0)
+    ((name, reason),) = failed
+    assert name == impossible.file
+    assert reason == "em only protects the images it was fitted on, not digits"
+
+
+def test_a_cell_of_a_smaller_rate_has_its_clean_part_as_control(tmp_path: Path) -> None:
+    whole, part = Cell("digits", "clean", model="lenet", epochs=1), Cell("digits", "clean", model="lenet", rate=0.25)
+    mixed = replace(part, protection="lsp")
+    bench([replace(cell, epochs=1) for cell in (whole, part, mixed)], tmp_path, Run(0))
+    images = {
+        (r.cell.protection, r.cell.rate): r.provenance["images"] for r in map(Result.read, tmp_path.glob("*.json"))
+    }
+    assert images == {("clean", 1.0): 1200, ("clean", 0.25): 900, ("lsp", 0.25): 1200}
+
+
+def test_what_is_fitted_on_one_set_protects_another(tmp_path: Path) -> None:
+    cell = Cell("digits", "lsp", model="lenet", epochs=1, fitted_on="digits")
+    bench([cell, replace(cell, relabel="kmeans:3")], tmp_path, Run(0))
+    results = {result.cell.relabel: result for result in map(Result.read, tmp_path.glob("*.json"))}
+    assert results[None].measured["max_abs_delta"] == 8
+    assert results["kmeans:3"].provenance["classes"] == 3
+    assert Cell("digits", "lsp", surrogate=None).key != cell.key
+    with pytest.raises(ValueError, match="lsp has no model"):
+        _ = replace(cell, surrogate="cnn").method
 
 
 def test_every_flag_is_explained_in_the_docs() -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from unlearnable.data import ImageSet
 from unlearnable.files import decode
-from unlearnable.job.picture import add, change, protected, resized
-from unlearnable.perturbation import SampleWise, apply
+from unlearnable.job.picture import add, change, protected
+from unlearnable.perturbation import SampleWise, apply, resized
 from unlearnable.pixels import LINF8, UNBOUNDED, Budget
 from unlearnable.protections import protection
 from unlearnable.run import Run

@@ -11,8 +11,8 @@ import torch
 
 from unlearnable import perturbation
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import apply
-from unlearnable.pixels import Budget, level_cap, levels_changed, to_float
+from unlearnable.perturbation import ClassWise, apply
+from unlearnable.pixels import LINF8, Budget, level_cap, levels_changed, to_float
 from unlearnable.protections import PROTECTIONS, Protection, describe, paper, protection
 from unlearnable.run import Cancelled, Progress, Run
 
@@ -167,3 +167,14 @@ def test_em_reports_an_error_that_falls(small: ImageSet, run: Run) -> None:
     )
     errors = [event.figures["error"] for event in events if "error" in event.figures]
     assert errors[-1] < 0.2 < errors[0]
+
+
+def test_what_was_fitted_small_protects_larger_images(run: Run) -> None:
+    """The change is resized, the image is not: what it adds to a flat image is the enlarged delta, within budget."""
+    delta = torch.zeros(1, 3, 8, 8)
+    delta[:, :, :, 4:] = 8 / 255
+    grey = ImageSet(torch.full((1, 3, 32, 32), 100, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("a",))
+    change = apply(ClassWise(delta), grey, LINF8, run).images.int() - 100
+    assert change[..., :14].abs().max() == 0
+    assert (change[..., 18:] == 8).all()
+    assert (change.diff(dim=3) >= 0).all()

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float32
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Budget, Index, Labels, Pixels, release, to_float
@@ -30,6 +31,7 @@ class Perturbation(Protocol):
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels: ...
 
 
+Values = Float32[Tensor, "n c _ _"]
 P = TypeVar("P", bound=type)
 KINDS: dict[str, Callable[..., Perturbation]] = {}
 
@@ -73,13 +75,29 @@ class ClassWise:
 
 
 def apply(perturbation: Perturbation, data: ImageSet, budget: Budget, run: Run, batch: int = 512) -> ImageSet:
-    """The protected set: every image proposed, projected and released; labels unchanged. data stays as it is."""
+    """The protected set: every image proposed, projected and released; labels unchanged. data stays as it is.
+
+    Images of another size than the perturbation's are seen resized to that, and what is added there is resized back.
+    """
     protected = torch.empty_like(data.images, memory_format=torch.contiguous_format)
     for rows in run.batches(len(data), batch):
         originals = data.images[rows]
-        proposed = perturbation(to_float(originals), data.labels[rows], rows)
+        x, size = to_float(originals), perturbation.size
+        view = resized(x, size, size)
+        proposed = perturbation(view, data.labels[rows], rows)
+        if size != data.size:
+            proposed = x + resized(proposed - view, data.size, data.size)
         protected[rows] = release(originals, proposed, budget)
     return data.with_images(protected)
+
+
+def resized(values: Values, height: int, width: int) -> Values:
+    """Images or changes at another size: bilinear, antialiased where they shrink; the same values at the same size."""
+    if values.shape[2:] == (height, width):
+        return values
+    if width == 1 < height:  # PyTorch 2.13 reads the wrong rows where the width becomes 1
+        return resized(values.mT.contiguous(), 1, height).mT
+    return F.interpolate(values, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> None:

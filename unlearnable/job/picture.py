@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unlearnable.files import Picture
 from unlearnable.files.picture import Samples
-from unlearnable.perturbation import Perturbation
+from unlearnable.perturbation import Perturbation, resized
 from unlearnable.pixels import UNBOUNDED, Budget, Depth, Stored, levels_changed, release, to_float
 
 IN_ONE_PIECE = 4 << 20
@@ -67,15 +67,6 @@ def add(planes: Samples, delta: Delta, budget: Budget, in_one_piece: int = IN_ON
     # what must shrink shrinks at once, by the antialiased filter; the blocks only ever interpolate
     small = resized(delta, min(height, delta.shape[2]), min(width, delta.shape[3]))
     return _within_l2(planes, small, budget) if budget.norm == "l2" else _in_blocks(planes, small, budget)
-
-
-def resized(delta: Delta, height: int, width: int) -> Delta:
-    """delta at another size: bilinear, antialiased where it shrinks; the very values where the size is the same."""
-    if delta.shape[2:] == (height, width):
-        return delta
-    if width == 1 < height:  # PyTorch 2.13 reads the wrong rows where the width becomes 1
-        return resized(delta.mT.contiguous(), 1, height).mT
-    return F.interpolate(delta, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def change(before: Samples, after: Samples) -> Change:
