@@ -24,9 +24,9 @@ from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser, worst
 from unlearnable.data import ImageSet, digits
 from unlearnable.models import build
-from unlearnable.pixels import UNBOUNDED, release, to_float
+from unlearnable.pixels import LINF8, UNBOUNDED, Budget, release, to_float
 from unlearnable.run import Run
-from unlearnable.training import EarlyStop, Recipe, Step, accuracy, cross_entropy
+from unlearnable.training import EarlyStop, Recipe, Step, accuracy, attack, cross_entropy
 
 QUICK = Recipe(model="lenet", epochs=2, lr=0.03, augment=())
 NO_TEACHER = lambda data, run, weights: nn.Identity()  # noqa: E731
@@ -57,7 +57,6 @@ def start(objective: Mixup | CutMix | Adversarial | UEraser, data: ImageSet, run
 
 def test_pgd_is_that_of_ten_plain_lines(pictures: ImageSet, step: Step) -> None:
     model, x, y = network().eval(), to_float(pictures.images), pictures.labels
-    attack = Adversarial(8 / 255, 3)
     moved = x + (torch.rand(x.shape, generator=step.rng("attack")) * 2 - 1) * 8 / 255
     for _ in range(3):
         moved = moved.clamp(0, 1)
@@ -67,7 +66,7 @@ def test_pgd_is_that_of_ten_plain_lines(pictures: ImageSet, step: Step) -> None:
             F.cross_entropy(model(one), y[i : i + 1]).backward()
             gradient[i] = one.grad[0]
         moved = torch.max(torch.min(moved + 2 * 8 / 255 / 3 * torch.sign(gradient), x + 8 / 255), x - 8 / 255)
-    found = attack.attack(model, x, y, step)
+    found = attack(model, x, y, LINF8, 3, step.rng("attack"), step.run)
     assert ((found - moved.clamp(0, 1)).abs() > 1e-5).float().mean() < 1e-3  # where a gradient is 0 in one of the two
     before, after = (F.cross_entropy(model(images), y) for images in (x, found))
     assert after > before
@@ -75,7 +74,7 @@ def test_pgd_is_that_of_ten_plain_lines(pictures: ImageSet, step: Step) -> None:
 
 def test_pgd_in_the_l2_ball_stays_inside_and_goes_up(pictures: ImageSet, step: Step) -> None:
     model, x, y = network().eval(), to_float(pictures.images), pictures.labels
-    found = Adversarial(4 / 255, 5, "l2").attack(model, x, y, step)
+    found = attack(model, x, y, Budget("l2", 4 / 255), 5, step.rng("attack"), step.run)
     assert (found - x).square().mean((1, 2, 3)).sqrt().max() <= 4 / 255 + 1e-6
     assert F.cross_entropy(model(found), y) > F.cross_entropy(model(x), y)
 

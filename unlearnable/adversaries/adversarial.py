@@ -3,21 +3,19 @@
 | paper | here |
 |---|---|
 | S, the allowed perturbations | eps, norm |
-| k steps of size alpha | steps; alpha = 2 eps / steps, which is the eps/5 of ten steps of REM and data collapse |
+| k steps of size alpha | steps; alpha = 2 eps / steps (`training.pgd`) |
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
-from unlearnable.pixels import Budget, Labels, Pixels, project
+from unlearnable.pixels import Budget, Labels, Pixels
 from unlearnable.run import Run
-from unlearnable.training import Loss, Objective, Step, Teacher, cross_entropy, forward
+from unlearnable.training import Loss, Objective, Step, Teacher, attack, cross_entropy
 
 
 @dataclass(frozen=True)
@@ -39,31 +37,12 @@ class Adversarial(Objective):
             raise ValueError(f"norm must be linf or l2, got {self.norm!r}")
 
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
+        ball = Budget(self.norm, self.eps)
+
         def loss(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:
             network.eval()
-            worst = self.attack(network, x, y, step)
+            worst = attack(network, x, y, ball, self.steps, step.rng("attack"), step.run)
             network.train()
             return cross_entropy(network, worst, y, step)
 
         return loss
-
-    def attack(self, network: nn.Module, x: Pixels, y: Labels, step: Step) -> Pixels:
-        """The images after `steps` steps up the loss: inside the ball and inside 0..1 after every one."""
-        ball = Budget(self.norm, self.eps)
-        noise = torch.rand(x.shape, generator=step.rng("attack")).to(x) * 2 - 1
-        delta = project(noise * self.eps, ball)
-        for _ in range(self.steps):
-            moved = (x + delta).clamp(0, 1).requires_grad_()
-            loss = F.cross_entropy(forward(network, moved, step.run), y, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, moved)
-            delta = project(moved.detach() - x + self.size(gradient), ball)
-        return (x + delta).clamp(0, 1)
-
-    def size(self, gradient: Pixels) -> Pixels:
-        """One step: the sign of the gradient, or its direction, 2 eps / steps long in the norm of the ball."""
-        if self.norm == "linf":
-            direction = gradient.sign()
-        else:
-            rms = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-            direction = gradient / rms.clamp_min(1e-12)
-        return 2 * self.eps / self.steps * direction

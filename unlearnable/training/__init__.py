@@ -11,6 +11,7 @@ from unlearnable.training.parts import Purifier as Purifier
 from unlearnable.training.parts import Step as Step
 from unlearnable.training.parts import Teacher as Teacher
 from unlearnable.training.parts import cross_entropy as cross_entropy
+from unlearnable.training.pgd import attack as attack
 from unlearnable.training.recipe import Classifier as Classifier
 from unlearnable.training.recipe import EarlyStop as EarlyStop
 from unlearnable.training.recipe import Recipe as Recipe
