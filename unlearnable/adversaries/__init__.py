@@ -12,9 +12,11 @@ from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented
 from unlearnable.adversaries.coin import Coin
 from unlearnable.adversaries.distill import Distill
+from unlearnable.adversaries.dvae import DVAE
 from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
 from unlearnable.adversaries.orthogonal import Orthogonal
 from unlearnable.adversaries.pretrained import Finetune, LinearProbe
+from unlearnable.adversaries.purify import Purify
 from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser
@@ -39,6 +41,8 @@ ADVERSARIES: dict[str, type | None] = {
     "orthogonal": Orthogonal,
     "ueraser": UEraser,
     "coin": Coin,
+    "dvae": DVAE,
+    "purify": Purify,
     "augmented": Augmented,
     "distill": Distill,
     "early_stop": EarlyStop,

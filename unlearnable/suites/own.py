@@ -8,8 +8,8 @@ MAIN = ("em", "em:class", "tap", "lsp", "lsp:paper", "class_filters", "random", 
 MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
 ADVERSARIES = (
     "standard", "grayscale", "jpeg", "ueraser", "adversarial", "orthogonal", "early_stop", "mixup", "cutmix", "cutout",
-    "gaussian", "mean", "median", "bilateral", "resize", "bitdepth", "coin", "augmented", "distill", "linear_probe",
-    "finetune", "ueraser:lite", "ueraser:max",
+    "gaussian", "mean", "median", "bilateral", "resize", "bitdepth", "coin", "dvae", "purify", "augmented", "distill",
+    "linear_probe", "finetune", "ueraser:lite", "ueraser:max",
 )  # fmt: skip
 RATES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 MIXED = ("em", "tap", "lsp")
