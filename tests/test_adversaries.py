@@ -290,6 +290,7 @@ def test_parts_join(run: Run) -> None:
     assert recipe.augment[-1] == Cutout()
     assert (recipe.objective, recipe.stop) == (Mixup(), EarlyStop())
     assert adversary("standard") == Recipe()
+    assert adversary("adversarial:2/255,norm=l2").objective == Adversarial(2 / 255, 10, "l2")
     assert adversary("adversarial:2/255,5,l2").objective == Adversarial(2 / 255, 5, "l2")
 
 
@@ -302,6 +303,8 @@ def test_parts_join(run: Run) -> None:
         ("adversarial:big", "eps of adversarial must be a fraction such as 4/255, got 'big'"),
         ("standard:3", "standard takes no parameters, got '3'"),
         ("jpeg:1,2", "jpeg takes quality after the colon, got '1,2'"),
+        ("jpeg:10,quality=20", "jpeg takes quality after the colon"),
+        ("jpeg:sharpness=2", "jpeg takes quality after the colon"),
         ("mixup+cutmix", "one of Mixup and CutMix, not both"),
         ("ueraser:mild", "mode of ueraser must be one of lite, standard, max"),
         ("median:2", "size must be an odd number, such as 3, got 2"),

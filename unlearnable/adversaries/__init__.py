@@ -1,7 +1,7 @@
 """What a data thief may do with protected images. An adversary changes a Recipe, and is told nothing of the protection.
 
 A name is one of the table, with parameters after a colon, and several joined by a plus: "jpeg:10",
-"adversarial:2/255,5", "grayscale+mixup".
+"adversarial:2/255,5", "purify:noise=0.1", "grayscale+mixup".
 """
 
 from dataclasses import fields
@@ -88,13 +88,14 @@ def _part(word: str) -> Any:
     cls = ADVERSARIES[kind]
     values = text.split(",") if text else []
     parameters = [] if cls is None else [field.name for field in fields(cls)]
-    if len(values) > len(parameters):
+    named = {name: value for name, is_named, value in (word.partition("=") for word in values) if is_named}
+    placed = dict(zip(parameters, (value for value in values if "=" not in value), strict=False))
+    if len(values) > len(parameters) or not named.keys() <= set(parameters) - placed.keys():
         raise ValueError(f"{kind} takes {_list(parameters)}, got {text!r}")
     if cls is None:
         return None
     hints = get_type_hints(cls)
-    chosen = {name: _value(kind, name, hints[name], value) for name, value in zip(parameters, values, strict=False)}
-    return cls(**chosen)
+    return cls(**{name: _value(kind, name, hints[name], value) for name, value in (placed | named).items()})
 
 
 def _value(kind: str, name: str, hint: Any, text: str) -> Any:
