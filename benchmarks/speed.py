@@ -22,11 +22,11 @@ from unlearnable.data import ImageSet, load_dataset
 from unlearnable.models import build
 from unlearnable.perturbation import Perturbation, SampleWise, apply
 from unlearnable.pixels import LINF8, to_float
-from unlearnable.protections._pgd import frozen, minimise_error
+from unlearnable.protections._pgd import Term, descend, frozen
 from unlearnable.protections.em import EM
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
-from unlearnable.training import Recipe
+from unlearnable.training import Recipe, forward
 
 Loop = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 STEP_SIZE = 0.8 / 255
@@ -57,7 +57,8 @@ def ours(network: nn.Module, run: Run) -> Loop:
     judge = frozen(network, run)
 
     def loop(x: Tensor, y: Tensor, delta: Tensor, steps: int) -> Tensor:
-        return minimise_error(judge, x, y, delta, steps, STEP_SIZE, LINF8, run)
+        term = Term("loss", lambda pixels: F.cross_entropy(forward(judge, pixels, run), y, reduction="sum"), STEP_SIZE)
+        return descend([term], x, delta, steps, LINF8)[0]
 
     return loop
 

@@ -17,9 +17,18 @@ from unlearnable.protections import PROTECTIONS, Protection, describe, paper, pr
 from unlearnable.run import Cancelled, Progress, Run
 
 # what makes a method small enough to be tested in a second; the methods themselves know nothing of tests
+_FIXED: dict[str, Any] = {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 2, "batch": 40}
+_ROBUST: dict[str, Any] = {"model": "lenet", "iterations": 3, "batch": 40, "steps": 2, "attack_steps": 1}
 SMALL: dict[str, dict[str, Any]] = {
+    "collapse": _ROBUST | {"score_epochs": 1, "width": 8, "patch": 2},
+    "rem": _ROBUST | {"views": 1, "inner_steps": 1},
+    "sem": _ROBUST | {"views": 1},
+    "hypocritical": _FIXED | {"attack_steps": 1},
+    "aue": {"model": "lenet", "rounds": 2, "train_steps": 2, "steps": 2, "batch": 40},
+    "aap": _FIXED,
+    "sep": _FIXED | {"checkpoints": 2},
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40},
-    "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 2, "batch": 40},
+    "tap": _FIXED,
 }
 NAMES = [
     f"{name}{':' + preset if preset else ''}" for name, cls in PROTECTIONS.items() for preset in ("", *cls.presets)

@@ -70,11 +70,37 @@ def test_a_stage_stopped_early_is_finished(tmp_path: Path) -> None:
     for _ in run.loop("stage", 10, {"count": count}):
         count += 1
         if count == 4:
-            run.stop("stage", 10, {"count": count})
+            run.stop("stage", 10, {"count": count}, "enough")
             break
+    assert run.ended == {"stage": "enough"}
     again = torch.zeros(1)
-    assert list(run.loop("stage", 10, {"count": again})) == []
+    later = Run(0, directory=tmp_path)
+    assert list(later.loop("stage", 10, {"count": again})) == []
     assert again == 4
+    assert later.ended == {"stage": "enough"}
+
+
+def test_a_stage_that_did_all_its_steps_says_so(tmp_path: Path) -> None:
+    run = Run(0, directory=tmp_path)
+    list(run.loop("stage", 3, {}))
+    assert run.ended == {"stage": "all 3 steps done"}
+
+
+def test_a_large_table_lies_in_a_file_and_is_saved_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unlearnable.run.run._MAPPED", 100)
+    run = Run(0, device="cpu", directory=tmp_path)
+    table = run.table((50, 7), torch.int8)
+    assert not table.any()
+    assert str(tmp_path) in Path("/proc/self/maps").read_text()
+    for step in run.loop("stage", 50, {"table": table}):
+        table[step] = step
+        if step == 30:
+            break
+    run._save("stage", 31, {"table": table})
+    again = Run(0, device="cpu", directory=tmp_path).table((50, 7), torch.int8)
+    assert list(run.loop("stage", 50, {"table": again}))[0] == 31
+    assert torch.equal(again, table)
+    assert [path.name for path in tmp_path.iterdir()] == ["stage.safetensors"]
 
 
 def test_a_directory_refuses_another_configuration(tmp_path: Path) -> None:

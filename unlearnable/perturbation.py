@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.pixels import Budget, Index, Labels, Pixels, release, to_float
+from unlearnable.pixels import Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
 from unlearnable.run import Run, write_atomically
 
 
@@ -45,9 +45,10 @@ def kind(cls: P) -> P:
 @kind
 @dataclass(frozen=True, eq=False)
 class SampleWise:
-    """One delta for each image of the set it was fitted on."""
+    """One delta for each image of the set it was fitted on, kept in steps of `unit` (`pixels.pack`)."""
 
-    delta: Float32[Tensor, "n 3 s s"]
+    delta: Packed
+    unit: float = 1.0
 
     @property
     def size(self) -> int:
@@ -55,7 +56,7 @@ class SampleWise:
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
         known(index, len(self.delta), "row")
-        return x + self.delta[index]
+        return x + unpack(self.delta[index], self.unit)
 
 
 @kind

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float32, Int64, Integer, UInt8
+from jaxtyping import Float32, Int64, Integer, Shaped, UInt8
 from torch import Tensor
 
 Bytes = UInt8[Tensor, "n c h w"]  # 0..255 as stored, RGB order
@@ -17,6 +17,7 @@ Pixels = Float32[Tensor, "n c h w"]  # 0..1
 Labels = Int64[Tensor, " n"]  # -1 = unknown
 Index = Int64[Tensor, " n"]  # row in the ImageSet
 Stored = Integer[Tensor, "n c h w"]  # as stored, any bit depth: uint8, or int32 for 16-bit pictures
+Packed = Shaped[Tensor, "n c h w"]  # changes as they are kept: see `packing`
 
 Norm = Literal["linf", "l2", "none"]
 Depth = Literal[8, 16]
@@ -117,6 +118,24 @@ def levels_changed(before: Stored, after: Stored, depth: Depth = 8) -> int:
         return 0
     change = int((before.to(torch.int32) - after.to(torch.int32)).abs().max())
     return -(-change * 255 // _peak(depth))
+
+
+def packing(budget: Budget) -> tuple[torch.dtype, float]:
+    """What changes within a budget are kept as, and what 1 stands for there: a byte a value where each is bounded
+    (1/127 of the bound, a sixteenth of a grey level at 8/255), half precision where it is not.
+    """
+    return (torch.int8, max(budget.eps, 1e-9) / 127) if budget.norm == "linf" else (torch.float16, 1.0)
+
+
+def pack(delta: Pixels, budget: Budget) -> Packed:
+    """Changes of 0..1 images as `packing` says, rounded to nearest."""
+    kept, unit = packing(budget)
+    return (delta / unit).round().clamp(-127, 127).to(kept) if kept is torch.int8 else delta.to(kept)
+
+
+def unpack(packed: Packed, unit: float) -> Pixels:
+    """What was packed, as changes of 0..1 images."""
+    return packed.to(torch.float32) * unit
 
 
 def amplified(before: Bytes, after: Bytes, gain: int = 16) -> Bytes:

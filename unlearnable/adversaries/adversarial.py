@@ -9,13 +9,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
-
 from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
-from unlearnable.pixels import Budget, Labels, Pixels
+from unlearnable.pixels import Budget
 from unlearnable.run import Run
-from unlearnable.training import Loss, Objective, Step, Teacher, attack, cross_entropy
+from unlearnable.training import Loss, Objective, Teacher, Worst
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,4 @@ class Adversarial(Objective):
             raise ValueError(f"norm must be linf or l2, got {self.norm!r}")
 
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
-        ball = Budget(self.norm, self.eps)
-
-        def loss(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:
-            network.eval()
-            worst = attack(network, x, y, ball, self.steps, step.rng("attack"), step.run)
-            network.train()
-            return cross_entropy(network, worst, y, step)
-
-        return loss
+        return Worst(Budget(self.norm, self.eps), self.steps).start(data, run, teach)

@@ -7,10 +7,17 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
+from unlearnable.protections.aap import AAP
+from unlearnable.protections.aue import AUE
 from unlearnable.protections.class_filters import ClassFilters
+from unlearnable.protections.collapse import Collapse
 from unlearnable.protections.em import EM
+from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
 from unlearnable.protections.random import Random
+from unlearnable.protections.rem import REM
+from unlearnable.protections.sem import SEM
+from unlearnable.protections.sep import SEP
 from unlearnable.protections.tap import TAP
 from unlearnable.run import Run
 
@@ -39,8 +46,15 @@ class Protection(Protocol):
 
 
 PROTECTIONS: dict[str, type[Protection]] = {
+    "collapse": Collapse,
     "em": EM,
+    "rem": REM,
+    "sem": SEM,
     "tap": TAP,
+    "hypocritical": Hypocritical,
+    "aue": AUE,
+    "aap": AAP,
+    "sep": SEP,
     "lsp": LSP,
     "class_filters": ClassFilters,
     "random": Random,

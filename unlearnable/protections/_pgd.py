@@ -1,17 +1,17 @@
-"""Steps that several papers share: projected sign descent on a perturbation, as pure functions."""
+"""Steps that several papers share: projected descent on a perturbation, as pure functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unlearnable.pixels import Budget, Pixels, project
 from unlearnable.run import Run
-from unlearnable.training import forward
+from unlearnable.training import direction
 
 
 def frozen(network: nn.Module, run: Run) -> nn.Module:
@@ -29,27 +29,37 @@ def frozen(network: nn.Module, run: Run) -> nn.Module:
     return run.place(copy).requires_grad_(False)
 
 
-def sign_step(
-    objective: Callable[[Pixels], Tensor], x: Pixels, delta: Pixels, step_size: float, budget: Budget
-) -> tuple[Pixels, Tensor]:
-    """delta after one step of sign descent on objective(x + delta), and the value of that before the step.
+@dataclass(frozen=True)
+class Term:
+    """One thing that falls: its sum over a batch of images, and how far a step goes against its gradient."""
 
-    delta is float32 and inside the budget, x + delta inside 0..1.
+    name: str
+    loss: Callable[[Pixels], Tensor]
+    step_size: float
+
+
+def descend(
+    terms: Sequence[Term], x: Pixels, delta: Pixels, steps: int, budget: Budget
+) -> tuple[Pixels, dict[str, Tensor]]:
+    """delta after `steps` steps: in each, every term takes its own, by the sign of its gradient (linf) or by the
+    gradient at length 1 (l2); then delta is projected to the budget and x + delta to 0..1.
+
+    delta is float32. Also returns the value of each term before the last step.
     """
-    delta = delta.detach().requires_grad_()
-    loss = objective(x + delta)
-    (gradient,) = torch.autograd.grad(loss, delta)
-    delta = project(delta.detach() - step_size * gradient.sign(), budget)
-    return (x + delta).clamp(0, 1) - x, loss.detach()
-
-
-def minimise_error(
-    network: nn.Module, x: Pixels, y: Tensor, delta: Pixels, steps: int, step_size: float, budget: Budget, run: Run
-) -> Pixels:
-    """delta after `steps` steps of sign descent on the cross-entropy of (x + delta, y), each as `sign_step` does it."""
+    values: dict[str, Tensor] = {}
     for _ in range(steps):
-        delta, _loss = sign_step(
-            lambda pixels: F.cross_entropy(forward(network, pixels, run), y, reduction="sum"),
-            x, delta, step_size, budget,
-        )  # fmt: skip
-    return delta
+        delta = delta.detach().requires_grad_()
+        moved = delta.detach()
+        for term in terms:
+            value = term.loss(x + delta)
+            (gradient,) = torch.autograd.grad(value, delta)
+            moved = moved - term.step_size * direction(gradient, budget)
+            values[term.name] = value.detach()
+        delta = (x + project(moved, budget)).clamp(0, 1) - x
+    return delta.detach(), values
+
+
+def uniform(x: Pixels, budget: Budget, rng: torch.Generator) -> Pixels:
+    """A random perturbation to begin with: uniform in -eps..eps, projected to the budget and x + delta to 0..1."""
+    noise = budget.eps * (2 * torch.rand(x.shape, generator=rng) - 1)
+    return (x + project(noise.to(x), budget)).clamp(0, 1) - x

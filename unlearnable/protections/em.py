@@ -16,6 +16,7 @@ Differs from the paper:
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -23,10 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.models import build
-from unlearnable.perturbation import ClassWise, Perturbation, SampleWise
-from unlearnable.pixels import LINF8, Budget, Labels, to_float
-from unlearnable.protections._pgd import frozen, minimise_error
+from unlearnable.perturbation import Perturbation
+from unlearnable.pixels import LINF8, Budget, Labels, Pixels
+from unlearnable.protections._noise import NoisyImages
+from unlearnable.protections._pgd import Term, descend
+from unlearnable.protections._surrogate import Surrogate
 from unlearnable.run import Run
 from unlearnable.training import forward
 
@@ -86,63 +88,58 @@ class EM:
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Algorithm 1. `delta` has a row for each image, or for each class."""
-        with run.seeded("em-init"):
-            network = run.place(build(self.model, len(data.classes), data.size))
-        optimiser = torch.optim.SGD(network.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay)
-        rows_of_delta = len(data) if self.scope == "sample" else len(data.classes)
-        delta = torch.zeros(rows_of_delta, 3, data.size, data.size)
-        owner = torch.arange(len(data)) if self.scope == "sample" else data.labels
-        state = {"network": network, "optimiser": optimiser, "delta": delta}
-        for turn in run.loop("em", self.rounds, state):
-            self._train(network, optimiser, data, delta, owner, run, turn)
-            judge = frozen(network, run)
-            for rows in run.batches(len(data), self.batch):
-                self._search(judge, data, rows, delta, owner, run)
-            error = self._error(judge, data, delta, owner, run)
-            run.report("em", turn + 1, self.rounds, {"error": error})
+        stage = type(self).__name__.lower()
+        owners = data.labels if self.scope == "class" else None
+        images = NoisyImages(data, self.budget, run, owners)
+        surrogate = Surrogate.start(
+            self.model, data, run, f"{stage}-init", self.lr, self.momentum, self.weight_decay
+        )  # fmt: skip
+        mine = run.shard(len(data)) if self.scope == "sample" else torch.arange(len(data))
+        state = surrogate.state | {"delta": images.table}
+        for turn in run.loop(stage, self.rounds, state):
+            self._train(surrogate, images, run.shard(len(data)), run, turn)
+            judge = surrogate.judge(run)
+            for part, rows in enumerate(mine.split(self.batch)):
+                x, y = images.clean(rows)
+                term = Term(
+                    "loss", partial(self._loss, judge, y, run, run.rng(f"{stage}-view", turn, part)), self.step_size
+                )
+                images.keep(rows, descend([term], x, images.delta(rows), self.steps, self.budget)[0])
+            error = self._error(judge, images, mine, run)
+            run.report(stage, turn + 1, self.rounds, {"error": error})
             if error <= self.stop_error:
-                run.stop("em", self.rounds, state)
+                run.stop(stage, self.rounds, state, f"error {error:.4f} after {turn + 1} rounds")
                 break
-        return SampleWise(delta) if self.scope == "sample" else ClassWise(delta)
+        return images.sample_wise() if self.scope == "sample" else images.class_wise()
 
-    def _train(
-        self, network: nn.Module, optimiser: Any, data: ImageSet, delta: Tensor, owner: Tensor, run: Run, turn: int
-    ) -> None:
+    def _view(self, pixels: Pixels, rng: torch.Generator) -> Pixels:
+        """What the surrogate sees of images: they themselves."""
+        return pixels
+
+    def _rate(self, turn: int) -> float:
+        """The learning rate of the surrogate in a round."""
+        return self.lr
+
+    def _loss(self, judge: nn.Module, y: Labels, run: Run, rng: torch.Generator, pixels: Pixels) -> Tensor:
+        return F.cross_entropy(forward(judge, self._view(pixels, rng), run), y, reduction="sum")
+
+    def _train(self, surrogate: Surrogate, images: NoisyImages, mine: Tensor, run: Run, turn: int) -> None:
         """The surrogate's turn: train_steps batches of SGD on the protected images, the order going on across turns."""
-        network.train()
-        an_epoch = -(-len(data) // self.batch)
+        size = run.share(self.batch)
+        an_epoch, stage = -(-len(mine) // size), type(self).__name__.lower()
         for step in range(turn * self.train_steps, (turn + 1) * self.train_steps):
-            order = torch.randperm(len(data), generator=run.rng("em-order", step // an_epoch))
-            rows = order.split(self.batch)[step % an_epoch]
-            x, y = _protected(data, rows, delta, owner, run)
-            loss = F.cross_entropy(forward(network, x, run), y)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
+            order = torch.randperm(len(mine), generator=run.rng(f"{stage}-order", step // an_epoch))
+            x, y = images.noisy(mine[order.split(size)[step % an_epoch]])
+            x = self._view(x, run.rng(f"{stage}-train-view", step))
+            surrogate.step(x, y, run, self._rate(turn), clip=5.0)
 
-    def _search(self, judge: nn.Module, data: ImageSet, rows: Tensor, delta: Tensor, owner: Tensor, run: Run) -> None:
-        """The noise's turn, on one batch; class-wise noise becomes the mean over the images of its class."""
-        x, y = to_float(data.images[rows].to(run.at)), data.labels[rows].to(run.at)
-        found = minimise_error(
-            judge, x, y, delta[owner[rows]].to(run.at), self.steps, self.step_size, self.budget, run
-        ).cpu()
-        if self.scope == "sample":
-            delta[rows] = found
-            return
-        for label in data.labels[rows].unique():
-            delta[label] = found[data.labels[rows] == label].mean(0)
-
-    def _error(self, judge: nn.Module, data: ImageSet, delta: Tensor, owner: Tensor, run: Run) -> float:
+    def _error(self, judge: nn.Module, images: NoisyImages, mine: Tensor, run: Run) -> float:
         """The share of protected images that the surrogate still gets wrong."""
-        wrong = 0
+        right = torch.zeros((), device=run.at)
         with torch.no_grad():
-            for rows in run.batches(len(data), self.batch):
-                x, y = _protected(data, rows, delta, owner, run)
-                wrong += int((forward(judge, x, run).argmax(1) != y).sum())
-        return wrong / len(data)
-
-
-def _protected(data: ImageSet, rows: Tensor, delta: Tensor, owner: Tensor, run: Run) -> tuple[Tensor, Labels]:
-    x = to_float(data.images[rows]) + delta[owner[rows]]
-    return x.to(run.at), data.labels[rows].to(run.at)
+            for rows in mine.split(self.batch):
+                x, y = images.noisy(rows)
+                right += (forward(judge, x, run).argmax(1) == y).sum()
+        share = right / len(mine)
+        run.average([share])
+        return 1 - float(share)

@@ -1,5 +1,6 @@
 """Training: how somebody trains a classifier. The one supervised loop, for surrogates and victims alike."""
 
+from unlearnable.training.contrastive import Contrastive as Contrastive
 from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import forward as forward
 from unlearnable.training.network import predict as predict
@@ -12,6 +13,8 @@ from unlearnable.training.parts import Step as Step
 from unlearnable.training.parts import Teacher as Teacher
 from unlearnable.training.parts import cross_entropy as cross_entropy
 from unlearnable.training.pgd import attack as attack
+from unlearnable.training.pgd import direction as direction
 from unlearnable.training.recipe import Classifier as Classifier
 from unlearnable.training.recipe import EarlyStop as EarlyStop
 from unlearnable.training.recipe import Recipe as Recipe
+from unlearnable.training.worst import Worst as Worst

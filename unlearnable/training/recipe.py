@@ -1,6 +1,7 @@
 """Recipe: the numbers and parts of one training, and the loop."""
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ class Classifier:
 
     early_epoch, early_acc: the epoch that early stopping chooses, and its accuracy on test images it was not chosen on.
     diverged: the loss was not finite any more, and training ended there.
+    checkpoints: the network as it was after the epochs that were asked for.
     """
 
     network: nn.Module
@@ -45,6 +47,7 @@ class Classifier:
     early_epoch: int | None = None
     early_acc: float | None = None
     diverged: bool = False
+    checkpoints: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,12 @@ class Recipe:
         below = replace(run, directory=run.directory and run.directory / "teacher")
         return replace(self, objective=None, stop=None).train(data, below).network
 
-    def train(self, data: ImageSet, run: Run, test: ImageSet | None = None) -> Classifier:
+    def train(
+        self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = ()
+    ) -> Classifier:  # fmt: skip
         """Trains on 8-bit images and labels, and on nothing else; measures on `test` after every epoch where given.
 
+        keep: epochs, counted from 0, after which the network is copied to `checkpoints`.
         Rows whose label is unknown (-1) are left out. Raises ValueError where fewer than two images are left, or early
         stopping has no clean images to choose on.
         """
@@ -117,17 +123,21 @@ class Recipe:
         state: dict[str, Any] = {"network": network, "optimiser": optimiser, "schedule": schedule, "curves": curves}
         if self.stop is not None:
             state["best"] = deepcopy(network)
+        kept = state["kept"] = nn.ModuleList(deepcopy(network) for _ in keep)
         for epoch in run.loop("train", self.epochs, state):
             moment = Step(run, epoch, self.epochs, 0)
             curves["train_acc"].append(self._epoch(network, optimiser, schedule, images, labels, loss, moment))
+            for place in (place for place, wanted in enumerate(keep) if wanted == epoch):
+                kept[place].load_state_dict(network.state_dict())
             if trial is not None:
                 trial.judge(network, curves)
                 if self.stop is not None and curves["own_acc"][-1] > max(curves["own_acc"][:-1], default=-1):
                     state["best"].load_state_dict(network.state_dict())
             if math.isnan(curves["train_acc"][-1]):
-                run.stop("train", self.epochs, state)
+                run.stop("train", self.epochs, state, "the loss was no number")
                 break
-        return _classifier(state.get("best", network).eval(), curves)
+        checkpoints = tuple(copy.eval() for copy in kept)
+        return replace(_classifier(state.get("best", network).eval(), curves), checkpoints=checkpoints)
 
     def purified(self, data: ImageSet, run: Run) -> Images:
         """The training images after every purifier, in their order. Only the last may leave 8 bits."""

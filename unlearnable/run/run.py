@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-import os
+import math
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +14,14 @@ from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Int64
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from unlearnable.run import checkpoint, ranks
 
 Precision = Literal["fp32", "bf16", "auto"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+_MAPPED = 1 << 26  # bytes from which a table lies in a file
+_SAVING = 0.05  # of the time may go into checkpoints
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Cancelled(Exception):
 class Run:
     """Where and how: everything a method needs to know about the machine and the moment.
 
-    directory: where checkpoints go; None keeps none. save_every: seconds between two checkpoints.
+    directory: where checkpoints go; None keeps none. save_every: seconds between two checkpoints, more where saving
+    takes long. ended: why each stage that is over came to its end.
     Raises ValueError for a device or precision that is not allowed or not there.
     """
 
@@ -53,6 +58,7 @@ class Run:
     listener: Callable[[Progress], None] = silent
     save_every: float = 30.0
     cancelled: Callable[[], bool] = field(default=lambda: False)
+    ended: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.device not in get_args(DeviceName):
@@ -104,9 +110,54 @@ class Run:
         rows = torch.arange(n) if order is None else torch.randperm(n, generator=order)
         return iter(rows.split(size))
 
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that speaks and writes: rank 0, or alone."""
+        return ranks.rank() == 0
+
+    def shard(self, n: int) -> Int64[Tensor, " m"]:
+        """The rows of 0..n-1 that this rank owns; all of them when alone."""
+        return ranks.shard(n)
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Every tensor becomes its mean over the ranks, in place."""
+        ranks.average(tensors)
+
+    def agreed(self, module: nn.Module) -> nn.Module:
+        """The module with the weights that rank 0 has."""
+        ranks.agreed(module)
+        return module
+
+    def share(self, n: int) -> int:
+        """Of n images of a batch, how many fall to one rank."""
+        return -(-n // ranks.ranks())
+
+    def gather(self, table: Tensor) -> None:
+        """Fills in the rows that other ranks own."""
+        ranks.gather(table)
+
+    def near(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device where it takes no more than a quarter of the free memory there, else as it is."""
+        if self.at.type != "cuda" or tensor.numel() * tensor.element_size() > torch.cuda.mem_get_info()[0] // 4:
+            return tensor
+        return tensor.to(self.at)
+
+    def table(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Zeros: on a GPU that has room, else in memory; a large table lies in a file of the run's directory, or of the
+        system's for temporary files, which is gone with the table.
+        """
+        size = math.prod(shape)
+        if size * dtype.itemsize < _MAPPED or self.at.type == "cuda":
+            return self.near(torch.zeros(*shape, dtype=dtype))
+        if self.directory is not None:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.directory) as file:
+            return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(*shape)
+
     def report(self, stage: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
-        """Tells the listener how far a stage is."""
-        self.listener(Progress(stage, done, total, figures or {}))
+        """Tells the listener how far a stage is; of several ranks the first speaks."""
+        if self.first:
+            self.listener(Progress(stage, done, total, figures or {}))
 
     def loop(self, stage: str, total: int, state: dict[str, Any]) -> Iterator[int]:
         """`for step in run.loop("fit", 100, state)`: a plain loop that resumes, saves, reports and can be cancelled.
@@ -116,23 +167,27 @@ class Run:
         Raises Cancelled between two steps, with the state saved.
         """
         first = self._restore(stage, state)
-        saved = time.monotonic()
+        saved, took = time.monotonic(), 0.0
         for step in range(first, total):
-            if self.cancelled():
+            if ranks.said_by_first(self.cancelled()):
                 self._save(stage, step, state)
                 raise Cancelled(f"stopped in {stage} after {step} of {total} steps")
             self.report(stage, step, total)
             yield step
-            if time.monotonic() - saved > self.save_every:
+            began = time.monotonic()
+            if ranks.said_by_first(began - saved > max(self.save_every, took / _SAVING)):
                 self._save(stage, step + 1, state)
                 saved = time.monotonic()
+                took = saved - began
         if first < total:
-            self._save(stage, total, state)
+            self.ended[stage] = f"all {total} steps done"
+            self._save(stage, total, state, self.ended[stage])
         self.report(stage, total, total)
 
-    def stop(self, stage: str, total: int, state: dict[str, Any]) -> None:
+    def stop(self, stage: str, total: int, state: dict[str, Any], why: str) -> None:
         """Marks a stage finished before its last step (a stop criterion was met); call it before `break`."""
-        self._save(stage, total, state)
+        self.ended[stage] = why
+        self._save(stage, total, state, why)
         self.report(stage, total, total)
 
     def claim(self, configuration: dict[str, Any]) -> None:
@@ -141,6 +196,8 @@ class Run:
             return
         wanted = json.loads(json.dumps(configuration | {"seed": self.seed}))
         path = self.directory / "run.json"
+        if not self.first:
+            return
         if path.exists():
             found = json.loads(path.read_text())
             differing = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
@@ -148,80 +205,29 @@ class Run:
                 raise ValueError(f"{self.directory} was begun with another {', '.join(differing)}: choose a new folder")
         else:
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps(wanted, indent=1).encode())
+            checkpoint.write_atomically(path, json.dumps(wanted, indent=1).encode())
 
-    def _save(self, stage: str, step: int, state: dict[str, Any]) -> None:
-        if self.directory is None:
-            return
-        tensors: dict[str, Tensor] = {}
-        plain = {k: _flatten(v.state_dict() if hasattr(v, "state_dict") else v, k, tensors) for k, v in state.items()}
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / f"{stage}.safetensors"
-        scratch = path.with_suffix(".tmp")
-        save_file(tensors, scratch, metadata={"step": str(step), "plain": json.dumps(plain)})
-        os.replace(scratch, path)
+    def _file(self, stage: str) -> Path | None:
+        """Where the checkpoint of a stage lies; every rank has its own."""
+        name = stage if ranks.ranks() == 1 else f"{stage}-rank{ranks.rank()}of{ranks.ranks()}"
+        return None if self.directory is None else self.directory / f"{name}.safetensors"
+
+    def _save(self, stage: str, step: int, state: dict[str, Any], ended: str = "") -> None:
+        if (path := self._file(stage)) is not None:
+            checkpoint.save(path, state, {"step": str(step), "ended": ended})
 
     def _restore(self, stage: str, state: dict[str, Any]) -> int:
-        path = None if self.directory is None else self.directory / f"{stage}.safetensors"
-        if path is None or not path.exists():
+        """The step to go on with; the first where ranks were cut off at different ones."""
+        path = self._file(stage)
+        about = {} if path is None or not path.exists() else checkpoint.read_metadata(path)
+        step = int(about.get("step", 0))
+        if path is None or not ranks.all_say(step) or not step:
             return 0
-        tensors = load_file(path)
-        header = read_metadata(path)
-        plain = json.loads(header["plain"])
-        for name, value in state.items():
-            _put_back(value, _unflatten(plain[name], tensors))
-        return int(header["step"])
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The text header of a safetensors file, without its tensors."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header: dict[str, dict[str, str]] = json.loads(file.read(size))
-    return header.get("__metadata__", {})
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The file whole or not at all, whatever happens meanwhile."""
-    scratch = path.with_name(f".{path.name[:100]}.tmp")
-    scratch.write_bytes(data)
-    os.replace(scratch, path)
+        checkpoint.restore(path, state)
+        if about.get("ended"):
+            self.ended[stage] = about["ended"]
+        return step
 
 
 def _cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def _flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """Nested state as JSON values, its tensors moved out under their path."""
-    if isinstance(value, Tensor):
-        tensors[path] = value.detach().cpu().contiguous().clone()
-        return {"tensor": path}
-    if isinstance(value, dict):
-        return {"items": [[key, _flatten(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
-    if isinstance(value, list | tuple):
-        return {"list": [_flatten(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
-    return {"value": value}
-
-
-def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
-    if "tensor" in value:
-        return tensors[value["tensor"]]
-    if "items" in value:
-        return {key: _unflatten(item, tensors) for key, item in value["items"]}
-    if "list" in value:
-        return [_unflatten(item, tensors) for item in value["list"]]
-    return value["value"]
-
-
-def _put_back(target: Any, value: Any) -> None:
-    if isinstance(target, Tensor):
-        with torch.no_grad():
-            target.copy_(value)
-    elif hasattr(target, "load_state_dict"):
-        target.load_state_dict(value)
-    elif isinstance(target, dict):
-        target.clear()
-        target.update(value)
-    else:
-        target[:] = value

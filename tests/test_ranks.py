@@ -1,0 +1,70 @@
+"""Two processes that fit together: each owns its rows, both end with the same surrogate and the whole perturbation."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from unlearnable.data import digits
+from unlearnable.perturbation import save
+from unlearnable.protections import protection
+from unlearnable.run import Run, ranks
+name, values, out = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+with ranks.joined():
+    train, _ = digits()
+    train = train.subset(torch.arange(97))
+    run = Run(0, device="cpu", precision="fp32", directory=out / "checkpoints")
+    said = []
+    run.listener = lambda event: said.append(event.stage)
+    fitted = protection(name, **values).fit(train, run)
+    save(out / f"rank{ranks.rank()}", fitted, {"said": len(said), "rows": len(run.shard(97))})
+"""
+METHODS = {
+    "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0},
+    "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20},
+    "sem": {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1},
+}
+
+
+def fit(name: str, out: Path, processes: int) -> list[dict[str, torch.Tensor]]:
+    started = [sys.executable]
+    if processes > 1:
+        started += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=0"]
+        started += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    program = out / "program.py"
+    out.mkdir(parents=True)
+    program.write_text(PROGRAM)
+    subprocess.run([*started, str(program), name, json.dumps(METHODS[name]), str(out)], check=True, timeout=120)
+    return [load_file(out / f"rank{rank}" / "perturbation.safetensors") for rank in range(processes)]
+
+
+def about(out: Path, rank: int) -> dict[str, int]:
+    found: dict[str, int] = json.loads((out / f"rank{rank}" / "config.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_ranks_share_the_work_and_the_result(name: str, tmp_path: Path) -> None:
+    first, second = fit(name, tmp_path / "two", 2)
+    assert torch.equal(first["delta"], second["delta"])
+    assert first["delta"].shape == (97, 3, 16, 16)
+    assert first["delta"].flatten(1).any(1).all(), "rows that no rank filled in"
+    assert [about(tmp_path / "two", rank)["rows"] for rank in (0, 1)] == [48, 49]
+    assert about(tmp_path / "two", 0)["said"] > 0
+    assert about(tmp_path / "two", 1)["said"] == 0, "only the first rank speaks"
+
+
+def test_a_surrogate_that_needs_no_gradients_gives_what_one_process_gives(tmp_path: Path) -> None:
+    """tap: rows do not depend on one another, so owning half of them changes nothing but the cut of batches."""
+    (alone,) = fit("tap", tmp_path / "one", 1)
+    together, _ = fit("tap", tmp_path / "two", 2)
+    assert torch.equal(alone["delta"][:40], together["delta"][:40])  # whole batches of the first rank

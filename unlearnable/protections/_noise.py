@@ -1,0 +1,60 @@
+"""The images of a fit and the perturbations that are sought for them: what is read and written batch by batch."""
+
+from torch import Tensor
+
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import ClassWise, SampleWise
+from unlearnable.pixels import Budget, Labels, Pixels, pack, packing, to_float, unpack
+from unlearnable.run import Run
+
+
+class NoisyImages:
+    """Images, labels and one delta for each image, or for each of the `owners`.
+
+    The table of deltas takes a byte a value (`pixels.packing`); it lies in a file where it is large, so that a fit
+    never holds more than its batches in memory. What fits on a GPU stays there.
+    """
+
+    def __init__(self, data: ImageSet, budget: Budget, run: Run, owners: Labels | None = None) -> None:
+        self._images, self._labels = run.near(data.images), run.near(data.labels)
+        self._owners = None if owners is None else run.near(owners)
+        self._budget, self._run = budget, run
+        kept, self._unit = packing(budget)
+        rows = len(data) if owners is None else len(data.classes)
+        self.table = run.table((rows, 3, data.size, data.size), kept)
+
+    def clean(self, rows: Tensor) -> tuple[Pixels, Labels]:
+        """Images as 0..1 and their labels, on the device."""
+        rows = rows.to(self._images.device)
+        return to_float(self._images[rows].to(self._run.at)), self._labels[rows.to(self._labels.device)].to(
+            self._run.at
+        )
+
+    def noisy(self, rows: Tensor) -> tuple[Pixels, Labels]:
+        """The images with their deltas as they are now, and their labels."""
+        x, y = self.clean(rows)
+        return x + self.delta(rows), y
+
+    def delta(self, rows: Tensor) -> Pixels:
+        """The deltas of images, on the device."""
+        owners = rows if self._owners is None else self._owners[rows.to(self._owners.device)]
+        return unpack(self.table[owners.to(self.table.device)].to(self._run.at), self._unit)
+
+    def keep(self, rows: Tensor, delta: Pixels) -> None:
+        """Overwrites the deltas of images; with owners, each of theirs becomes the mean over its images."""
+        if self._owners is None:
+            self.table[rows.to(self.table.device)] = pack(delta, self._budget).to(self.table.device)
+            return
+        owners = self._owners[rows.to(self._owners.device)]
+        for owner in owners.unique():
+            mean = delta[(owners == owner).to(delta.device)].mean(0, keepdim=True)
+            self.table[owner] = pack(mean, self._budget)[0].to(self.table.device)
+
+    def sample_wise(self) -> SampleWise:
+        """What was found, a delta for each image; ranks tell one another theirs."""
+        self._run.gather(self.table)
+        return SampleWise(self.table.cpu(), self._unit)
+
+    def class_wise(self) -> ClassWise:
+        """What was found, a delta for each class."""
+        return ClassWise(unpack(self.table.cpu(), self._unit))

@@ -1,0 +1,143 @@
+"""What methods share whose surrogate is trained adversarially on images whose noise is sought afresh for every batch.
+
+Algorithm 1 of REM, which SEM and data collapse take over; they differ in what the noise descends on.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import Perturbation
+from unlearnable.pixels import LINF8, Budget, Labels, Pixels
+from unlearnable.protections._noise import NoisyImages
+from unlearnable.protections._pgd import Term, descend, uniform
+from unlearnable.protections._surrogate import Surrogate
+from unlearnable.run import Run
+from unlearnable.training import CropFlip, attack, forward
+
+
+@dataclass(frozen=True)
+class RobustSurrogate(ABC):
+    """radius: how far adversarial training may move a protected image; 0: the surrogate is trained as usual.
+
+    iterations: batches of `batch` that the surrogate is trained on, at a rate that falls to a tenth every `decay`;
+    steps, step_size: of the noise; attack_steps: of adversarial training; padding: of random crops (0: neither crop
+    nor flip). Raises ValueError for a radius outside 0..1 or a count below 1.
+    """
+
+    needs_labels: ClassVar[bool] = True
+    transfers: ClassVar[bool] = False
+    needs_images: ClassVar[bool] = True
+
+    budget: Budget = field(default=LINF8)
+    radius: float = 4 / 255
+    model: str = "resnet18"
+    iterations: int = 5000
+    batch: int = 128
+    lr: float = 0.1
+    decay: int = 2000
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    steps: int = 10
+    step_size: float = 1.6 / 255
+    attack_steps: int = 10
+    padding: int = 4
+    warm: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.radius <= 1:
+            raise ValueError(f"radius is a fraction of the full range, 0 to 1 (for example 4/255), got {self.radius!r}")
+        counts = {name: getattr(self, name) for name in ("iterations", "batch", "decay", "steps", "attack_steps")}
+        if low := {name: count for name, count in counts.items() if count < 1}:
+            raise ValueError(f"{', '.join(low)} must be at least 1, got {', '.join(map(str, low.values()))}")
+
+    @property
+    def stage(self) -> str:
+        """What its random numbers and checkpoints are called by."""
+        return type(self).__name__.lower()
+
+    @abstractmethod
+    def terms(
+        self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any
+    ) -> Sequence[Term]:  # fmt: skip
+        """What the noise of a batch descends on; rng: for what is drawn at every step."""
+
+    def prepare(self, data: ImageSet, run: Run) -> Any:
+        """What the terms need besides the surrogate, made once: nothing."""
+        return None
+
+    def error(
+        self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, views: int, inner_steps: int | None
+    ) -> Term:
+        """The loss over `views` crops of an image (0: as it is), each moved within `radius`: by so many steps of
+        ascent, by none from a random point, or not at all where None. The gradient goes back through the view alone.
+        """
+
+        def loss(pixels: Pixels) -> Tensor:
+            total = torch.zeros((), device=pixels.device)
+            for _ in range(max(1, views)):
+                view = CropFlip(self.padding).crop(pixels, rng) if views and self.padding else pixels
+                if inner_steps is not None and self.radius:
+                    worst = attack(judge, view.detach(), y, self.ball, inner_steps, rng, run)
+                    view = view + (worst - view).detach()
+                total = total + F.cross_entropy(forward(judge, view, run), y, reduction="sum") / max(1, views)
+            return total
+
+        return Term("error", loss, self.step_size)
+
+    @property
+    def ball(self) -> Budget:
+        """Where adversarial training may go."""
+        return Budget("linf", self.radius)
+
+    def fit(self, data: ImageSet, run: Run) -> Perturbation:
+        """Noise for a batch, an adversarial step of the surrogate on it, and at the end noise for every image."""
+        prepared = self.prepare(data, run)
+        images, mine = NoisyImages(data, self.budget, run), run.shard(len(data))
+        surrogate = Surrogate.start(
+            self.model, data, run, f"{self.stage}-init", self.lr, self.momentum, self.weight_decay
+        )  # fmt: skip
+        size = run.share(self.batch)
+        an_epoch = -(-len(mine) // size)
+        for turn in run.loop(self.stage, self.iterations, surrogate.state):
+            order = torch.randperm(len(mine), generator=run.rng(f"{self.stage}-order", turn // an_epoch))
+            rows = mine[order.split(size)[turn % an_epoch]]
+            judge = surrogate.judge(run)
+            figures = self._search(judge, images, rows, prepared, run, turn)
+            self._train(surrogate, judge, images, rows, run, turn)
+            run.report(self.stage, turn + 1, self.iterations, figures)
+        judge, parts = surrogate.judge(run), mine.split(self.batch)
+        batches = -(-run.share(len(data)) // self.batch)
+        for part in run.loop(f"{self.stage}-noise", batches, {"delta": images.table}):
+            for rows in parts[part : part + 1]:
+                self._search(judge, images, rows, prepared, run, self.iterations, int(rows[0]))
+        return images.sample_wise()
+
+    def _search(
+        self, judge: nn.Module, images: NoisyImages, rows: Tensor, prepared: Any, run: Run, *moment: int
+    ) -> dict[str, float]:
+        """Fresh noise for a batch, kept; and the mean of each term at its end."""
+        x, y = images.clean(rows)
+        fresh = uniform(x, self.budget, run.rng(f"{self.stage}-start", *moment))
+        start = images.delta(rows) if self.warm else fresh
+        terms = self.terms(judge, y, run.rng(f"{self.stage}-draws", *moment), run, prepared)
+        delta, values = descend(terms, x, start, self.steps, self.budget)
+        images.keep(rows, delta)
+        return {name: float(value) / len(rows) for name, value in values.items()}
+
+    def _train(
+        self, surrogate: Surrogate, judge: nn.Module, images: NoisyImages, rows: Tensor, run: Run, turn: int
+    ) -> None:
+        """One adversarial step on a fresh view of the protected batch."""
+        x, y = images.noisy(rows)
+        if self.padding:
+            x = CropFlip(self.padding).crop(x, run.rng(f"{self.stage}-view", turn))
+        if self.radius:
+            x = attack(judge, x, y, self.ball, self.attack_steps, run.rng(f"{self.stage}-attack", turn), run)
+        surrogate.step(x, y, run, self.lr * 0.1 ** (turn // self.decay))

@@ -1,0 +1,57 @@
+"""The network that a perturbation is sought against, while both are being made."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from unlearnable.data import ImageSet
+from unlearnable.models import build
+from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._pgd import frozen
+from unlearnable.run import Run
+from unlearnable.training import forward
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """A network and its optimiser. Ranks train it on batches of their own and take the mean of their gradients."""
+
+    network: nn.Module
+    optimiser: torch.optim.SGD
+
+    @staticmethod
+    def start(
+        model: str, data: ImageSet, run: Run, stage: str, lr: float, momentum: float, weight_decay: float
+    ) -> "Surrogate":
+        """With first weights that belong to the stage, so that a victim of the same seed has others."""
+        with run.seeded(stage):
+            network = run.agreed(run.place(build(model, len(data.classes), data.size)))
+        return Surrogate(
+            network, torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay)
+        )  # fmt: skip
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"network": self.network, "optimiser": self.optimiser}
+
+    def step(self, x: Pixels, y: Labels, run: Run, lr: float | None = None, clip: float | None = None) -> None:
+        """One step of SGD on the cross-entropy of a batch. lr: from now on; clip: of the norm of gradients."""
+        self.network.train()
+        loss = F.cross_entropy(forward(self.network, x, run), y)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        run.average(weight.grad for weight in self.network.parameters() if weight.grad is not None)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), clip)
+        if lr is not None:
+            self.optimiser.param_groups[0]["lr"] = lr
+        self.optimiser.step()
+
+    def judge(self, run: Run) -> nn.Module:
+        """The network as it judges images now."""
+        run.average(buffer for buffer in self.network.buffers() if buffer.is_floating_point())
+        return frozen(self.network, run)

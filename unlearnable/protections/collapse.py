@@ -1,0 +1,95 @@
+"""Data collapse: Fang, Li, Wu, Zheng, Ding, Yi, Ma, preprint 2023, arXiv 2305.11191, equations 2 to 7 and algorithm 1.
+
+| paper | here |
+|---|---|
+| rho_u, rho_a | budget, radius |
+| s_theta, the score, and its sigma | score: a folder, or trained here; sigma, score_epochs, width, patch |
+| eq. 6, the norm of the score at x + delta falls | term="norm" |
+| section 3.2, x + delta moves along the score | term="langevin" |
+| alpha_u, alpha_s | step_size, score_step_size |
+| f', eq. 7 | model, trained adversarially on the protected images |
+
+Differs from the paper:
+* algorithm 1 is put right: both gradients have names of their own in lines 8 and 9; in lines 13 and 14 the attack is
+  differentiated with respect to itself, and ascends, as equation 7 says;
+* what is not given there (sigma, the score network, every count and step size) is REM's, or chosen by measurement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from unlearnable.data import ImageSet
+from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._pgd import Term
+from unlearnable.protections._robust import RobustSurrogate
+from unlearnable.run import Run
+from unlearnable.score import Score, ScoreTraining, load
+
+
+@dataclass(frozen=True)
+class Collapse(RobustSurrogate):
+    """Noise that minimises the error and makes the images of a class fall together, where their density peaks.
+
+    term: "norm" follows the gradient of the score's norm, which costs a pass back through the score network;
+    "langevin" follows the score itself; "none" leaves it out. score: a saved score network instead of one that is
+    trained here; views: random crops in the error, 0 for the image as it is.
+    Raises ValueError for an unknown term; `fit` where a saved score network was trained for other classes.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "quick": {
+            "model": "cnn", "iterations": 400, "decay": 160, "steps": 5, "step_size": 3.2 / 255,
+            "score_step_size": 1.6 / 255, "attack_steps": 4, "score_epochs": 12, "width": 32, "patch": 2,
+        },
+    }  # fmt: skip
+
+    term: Literal["norm", "langevin", "none"] = "norm"
+    score_step_size: float = 0.8 / 255
+    views: int = 1
+    score: Path | None = None
+    sigma: float = 0.05
+    score_epochs: int = 150
+    width: int = 64
+    patch: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.term not in ("norm", "langevin", "none"):
+            raise ValueError(f"term must be 'norm', 'langevin' or 'none', got {self.term!r}")
+
+    def prepare(self, data: ImageSet, run: Run) -> Score | None:
+        """The score network: loaded, or trained on the images that are to be protected (equation 5)."""
+        if self.term == "none":
+            return None
+        if self.score is None:
+            small = ScoreTraining.presets["quick"] if self.patch > 1 else {}
+            training = ScoreTraining(**small | {"sigmas": (self.sigma,), "epochs": self.score_epochs,
+                                                "width": self.width, "patch": self.patch})  # fmt: skip
+            return training.fit(data, run).to(run)
+        found = load(self.score)
+        if found.classes not in (0, len(data.classes)):
+            raise ValueError(f"{self.score} knows {found.classes} classes, the images have {len(data.classes)}")
+        return found.to(run)
+
+    def terms(self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any) -> Sequence[Term]:
+        """Equation 6: the error, and the norm of the score or the way along it."""
+        error = self.error(judge, y, rng, run, self.views, None)
+        if prepared is None:
+            return [error]
+
+        def norm(pixels: Pixels) -> Tensor:
+            with run.autocast():
+                found: Tensor = prepared(pixels, y, self.sigma)
+            return torch.linalg.vector_norm(found.flatten(1), dim=1).sum()
+
+        def along(pixels: Pixels) -> Tensor:
+            with torch.no_grad(), run.autocast():
+                found: Tensor = prepared(pixels, y, self.sigma)
+            return -(found * pixels).sum()
+
+        return [error, Term("score", norm if self.term == "norm" else along, self.score_step_size)]

@@ -1,0 +1,56 @@
+"""Hypocritical perturbations. Tao, Feng, Yi, Huang, Chen, NeurIPS 2021, arXiv 2102.04716, section 4, P2.
+
+| paper | here |
+|---|---|
+| epsilon | budget; 8/255 as everywhere here, 0.5 in L2 there |
+| a pre-trained network | model, epochs, lr, surrogate_batch |
+| 100 steps of epsilon / 5 down the loss | steps, step_size |
+| adversarially trained instead, as later benchmarks have it | radius, attack_steps |
+
+Images that a trained network is surer of than before: less is left to learn from them, and what is added is no help.
+
+Differs from the paper: it begins at a random point; the surrogate's rate rises and falls once.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.data import ImageSet
+from unlearnable.pixels import Budget, Labels
+from unlearnable.protections._fixed import FixedSurrogate
+from unlearnable.run import Run
+from unlearnable.training import Worst
+
+_QUICK = {"model": "cnn", "epochs": 20, "surrogate_batch": 64, "steps": 20}
+
+
+@dataclass(frozen=True)
+class Hypocritical(FixedSurrogate):
+    """Images whose own class a network trained on the clean ones gives with the smallest error.
+
+    radius: the surrogate is trained adversarially within it; 0: as usual. `fit` raises ValueError for a single class,
+    or where the surrogate could not be trained.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "quick": _QUICK,
+        "robust": {"radius": 4 / 255},
+        "robust-quick": _QUICK | {"radius": 4 / 255, "attack_steps": 4},
+    }
+
+    steps: int = 100
+    step_size: float = 1.6 / 255
+    radius: float = 0.0
+    attack_steps: int = 10
+
+    def losses(self, logits: Tensor, y: Labels) -> Tensor:
+        """The cross-entropy with its own class."""
+        return F.cross_entropy(logits, y, reduction="none")
+
+    def networks(self, data: ImageSet, run: Run) -> list[nn.Module]:
+        """One, trained adversarially where there is a radius."""
+        worst = Worst(Budget("linf", self.radius), self.attack_steps) if self.radius else None
+        return [self.trained(self.recipe(objective=worst), data, run).network]

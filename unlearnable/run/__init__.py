@@ -1,0 +1,15 @@
+"""Run: where and how a computation happens, never what."""
+
+from unlearnable.run.checkpoint import read_metadata, write_atomically
+from unlearnable.run.run import Cancelled, DeviceName, Precision, Progress, Run, silent
+
+__all__ = [
+    "Cancelled",
+    "DeviceName",
+    "Precision",
+    "Progress",
+    "Run",
+    "read_metadata",
+    "silent",
+    "write_atomically",
+]
