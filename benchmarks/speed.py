@@ -1,18 +1,21 @@
-"""The inner loop of EM beside the loop its authors published: images x steps a second, in one run, and what it costs.
+"""The inner loops of EM, TAP and SEM beside those their authors published, in one run, and what that does to victims.
 
     python -m benchmarks.speed --out benchmarks/results/speed.json
 
 `published` is the loop of the reference implementation as its paper and code describe it: fp32, contiguous memory,
-weights frozen, the network itself in eval mode. `bare bf16` is that loop with autocast and channels-last memory.
+weights frozen, the network itself in eval mode, augmentation where the method has one (TAP: a resampled shift and flip;
+SEM: five crops and flips a step, each at a random point). `bare bf16` is EM's with autocast and channels-last memory.
+A rate is images x steps a second: a step of SEM sees five views.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,26 +27,32 @@ from unlearnable.perturbation import Perturbation, SampleWise, apply
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections._pgd import Term, descend, frozen
 from unlearnable.protections.em import EM
+from unlearnable.protections.sem import SEM
+from unlearnable.protections.tap import TAP
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
-from unlearnable.training import Recipe, forward
+from unlearnable.training import CropFlip, Recipe, forward
 
 Loop = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 STEP_SIZE = 0.8 / 255
+METHODS = ("em", "tap", "sem")
 
 
-def published(network: nn.Module, autocast: bool = False, step_size: float = STEP_SIZE) -> Loop:
+def published(network: nn.Module, method: str, autocast: bool = False, step_size: float = STEP_SIZE) -> Loop:
     """The plain loop: forward, sign of the gradient, clip to the budget, clip to 0..1."""
     network = network.eval().requires_grad_(False)
     if autocast:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    views = {"em": _as_it_is, "tap": _resampled, "sem": _five_crops}[method]
 
     def loop(x: Tensor, y: Tensor, delta: Tensor, steps: int) -> Tensor:
         for _ in range(steps):
             delta = delta.detach().requires_grad_()
-            image = (x + delta).contiguous(memory_format=torch.channels_last) if autocast else x + delta
-            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                loss = F.cross_entropy(network(image), y)
+            loss = torch.zeros(())
+            for view in views(x + delta):
+                image = view.contiguous(memory_format=torch.channels_last) if autocast else view
+                with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                    loss = loss + F.cross_entropy(network(image), (y + 1) % 10 if method == "tap" else y)
             (gradient,) = torch.autograd.grad(loss, delta)
             delta = (delta.detach() - step_size * gradient.sign()).clamp(-LINF8.eps, LINF8.eps)
             delta = (x + delta).clamp(0, 1) - x
@@ -52,15 +61,44 @@ def published(network: nn.Module, autocast: bool = False, step_size: float = STE
     return loop
 
 
-def ours(network: nn.Module, run: Run) -> Loop:
-    """The engine's loop."""
+def _as_it_is(x: Tensor) -> list[Tensor]:
+    return [x]
+
+
+def _resampled(x: Tensor) -> list[Tensor]:
+    """Shifted by up to 4 pixels and flipped, by resampling."""
+    n, _, height, _ = x.shape
+    shift = (2 * torch.rand(n, 2) - 1) * 8 / height
+    matrix = torch.eye(2, 3).repeat(n, 1, 1)
+    matrix[:, 0, 0] = torch.randint(0, 2, (n,)) * 2.0 - 1
+    matrix[:, :, 2] = shift
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return [F.grid_sample(x, grid, align_corners=False)]
+
+
+def _five_crops(x: Tensor) -> list[Tensor]:
+    """Crops and flips, each moved to a random point within 4/255."""
+    views = []
+    for _ in range(5):
+        view = CropFlip(4).crop(x, torch.default_generator)
+        views.append((view + 4 / 255 * (2 * torch.rand_like(view) - 1)).clamp(0, 1))
+    return views
+
+
+def ours(network: nn.Module, method: str, run: Run) -> Loop:
+    """The engine's loop, with the very terms of the method."""
     judge = frozen(network, run)
 
-    def loop(x: Tensor, y: Tensor, delta: Tensor, steps: int) -> Tensor:
-        term = Term("loss", lambda pixels: F.cross_entropy(forward(judge, pixels, run), y, reduction="sum"), STEP_SIZE)
-        return descend([term], x, delta, steps, LINF8)[0]
+    def terms(y: Tensor) -> Sequence[Term]:
+        rng = run.rng("speed")
+        if method == "sem":
+            return SEM(step_size=STEP_SIZE).terms(judge, y, rng, run, None)
+        if method == "tap":
+            tap = TAP()
+            return [Term("loss", lambda x: tap.losses(forward(judge, tap.view(x, rng), run), y).sum(), STEP_SIZE)]
+        return [Term("loss", lambda x: F.cross_entropy(forward(judge, x, run), y, reduction="sum"), STEP_SIZE)]
 
-    return loop
+    return lambda x, y, delta, steps: descend(terms(y), x, delta, steps, LINF8)[0]
 
 
 def rates(loops: dict[str, Loop], data: ImageSet, batch: int, steps: int, rounds: int) -> dict[str, float]:
@@ -93,7 +131,7 @@ def published_em(method: EM, data: ImageSet, run: Run) -> Perturbation:
             F.cross_entropy(network(x[rows] + delta[rows]), y[rows]).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
-        loop = published(network, step_size=method.step_size)
+        loop = published(network, "em", step_size=method.step_size)
         for rows in batches:
             delta[rows] = loop(x[rows], y[rows], delta[rows], method.steps)
     return SampleWise(delta)
@@ -113,6 +151,20 @@ def victims(data: ImageSet, test: ImageSet, run: Run) -> dict[str, float]:
     return {name: round(Recipe().train(part, run, test).test_acc[-1], 4) for name, part in sets.items()}
 
 
+def _loops(method: str, run: Run) -> dict[str, Loop]:
+    """Each with a network of its own, of the same weights."""
+
+    def network() -> nn.Module:
+        with run.seeded("speed"):
+            return build("resnet18", 10, 32)
+
+    bare = {"bare bf16 channels-last": published(network(), method, autocast=True)} if method == "em" else {}
+    return {"published": published(network(), method)} | bare | {
+        "ours, fp32": ours(network(), method, replace(run, precision="fp32")),
+        "ours, bf16": ours(network(), method, replace(run, precision="bf16")),
+    }  # fmt: skip
+
+
 def main() -> None:
     """Measures and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -126,22 +178,12 @@ def main() -> None:
     train, test = load_dataset("cifar10-quick")
     train = train.subset(torch.arange(0, len(train), max(1, len(train) // max(asked.images, asked.batch))))
 
-    def network() -> nn.Module:
-        with run.seeded("speed"):
-            return build("resnet18", 10, 32)
-
-    loops = {
-        "published": published(network()),
-        "bare bf16 channels-last": published(network(), autocast=True),
-        "ours, fp32": ours(network(), replace(run, precision="fp32")),
-        "ours, bf16": ours(network(), replace(run, precision="bf16")),
-    }
-    figures = rates(loops, train, asked.batch, asked.steps, asked.rounds)
     chosen = "ours, bf16" if run.dtype is torch.bfloat16 else "ours, fp32"
-    record = {
+    figures = {method: rates(_loops(method, run), train, asked.batch, asked.steps, asked.rounds) for method in METHODS}
+    record: dict[str, Any] = {
         "images_x_steps_per_second": figures,
         "chosen_here": chosen,
-        "times_published": round(figures[chosen] / figures["published"], 2),
+        "times_published": {method: round(rate[chosen] / rate["published"], 2) for method, rate in figures.items()},
         "native_bf16": run.dtype is torch.bfloat16,
         "arguments": {key: value for key, value in vars(asked).items() if key != "out"},
         "provenance": provenance(run) | {"recipe": asdict(Recipe())},

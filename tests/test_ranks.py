@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 PROGRAM = """
@@ -35,15 +37,21 @@ METHODS = {
 }
 
 
+def torchrun(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Two processes, on a port of this run's own."""
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    return subprocess.run(
+        [sys.executable, *launcher, "--rdzv-endpoint=localhost:0", *words], capture_output=True, text=True, timeout=300
+    )
+
+
 def fit(name: str, out: Path, processes: int) -> list[dict[str, torch.Tensor]]:
-    started = [sys.executable]
-    if processes > 1:
-        started += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=0"]
-        started += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
     program = out / "program.py"
     out.mkdir(parents=True)
     program.write_text(PROGRAM)
-    subprocess.run([*started, str(program), name, json.dumps(METHODS[name]), str(out)], check=True, timeout=120)
+    words = [str(program), name, json.dumps(METHODS[name]), str(out)]
+    done = torchrun(words) if processes > 1 else subprocess.run([sys.executable, *words], timeout=120)
+    assert done.returncode == 0, done.stderr
     return [load_file(out / f"rank{rank}" / "perturbation.safetensors") for rank in range(processes)]
 
 
@@ -52,7 +60,7 @@ def about(out: Path, rank: int) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["em", "sem"])
 def test_two_ranks_share_the_work_and_the_result(name: str, tmp_path: Path) -> None:
     first, second = fit(name, tmp_path / "two", 2)
     assert torch.equal(first["delta"], second["delta"])
@@ -68,3 +76,21 @@ def test_a_surrogate_that_needs_no_gradients_gives_what_one_process_gives(tmp_pa
     (alone,) = fit("tap", tmp_path / "one", 1)
     together, _ = fit("tap", tmp_path / "two", 2)
     assert torch.equal(alone["delta"][:40], together["delta"][:40])  # whole batches of the first rank
+
+
+def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    for place in range(20):
+        folder = tmp_path / "pictures" / "ab"[place % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draws.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{place}.png")
+    flags = ["--model", "lenet", "--rounds", "2", "--train_steps", "2", "--steps", "1", "--batch", "8", "--json"]
+    fitted = tmp_path / "fitted"
+    done = torchrun(["-m", "unlearnable", "fit", "em", str(tmp_path / "pictures"), str(fitted), *flags])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["out"] == str(fitted), "one answer, from the first rank"
+    assert sorted(path.name for path in fitted.iterdir()) == ["config.json", "perturbation.safetensors"]
+    assert json.loads((fitted / "config.json").read_text())["ended"]["em"]
+    refused = torchrun(["-m", "unlearnable", "list"])
+    assert refused.returncode != 0
+    assert "list runs as one process; torchrun is for fit" in refused.stderr

@@ -61,13 +61,23 @@ def _verb(name: str, words: list[str]) -> int:
     asked = parser(name, verb.about, lambda made: verb.flags(made, words[0] if words else ""))
     args = parse(asked, words)
     with contextlib.redirect_stdout(sys.stderr), listening(args.quiet) as listener:  # stdout is the answer's alone
-        from unlearnable.run import Run
+        from unlearnable.run import Run, ranks
 
-        answer = verb.work(args, Run(args.seed, args.device, listener=listener))
+        if not verb.ranks and ranks.announced() > 1:
+            raise UsageError(f"{name} runs as one process; torchrun is for {', '.join(_shared())}")
+        with ranks.joined():
+            run = Run(args.seed, args.device, listener=listener)
+            answer, first = verb.work(args, run), run.first
+    if not first:
+        return int(answer.unwell)
     for failed, reason in answer.failures:
         _tell(f"failed: {printable(failed)}: {printable(reason)}")
     _answer(json.dumps(answer.json) if args.json else answer.text)
     return int(answer.unwell)
+
+
+def _shared() -> list[str]:
+    return [name for name, verb in VERBS.items() if verb.ranks]
 
 
 def _overview() -> str:

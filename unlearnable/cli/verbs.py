@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verb:
-    """about: one line; flags: adds its own, given the first word that was typed; stopped: what to do after Ctrl-C."""
+    """about: one line; flags: adds its own, given the first word that was typed; stopped: what to do after Ctrl-C;
+    ranks: several processes can share the work, started by torchrun.
+    """
 
     about: str
     flags: Callable[[Parser, str], None]
     work: Callable[[Namespace, "Run"], Answer]
     stopped: str = "nothing is left half done: run it again"
+    ranks: bool = False
 
 
 _AGAIN = "the same command goes on where it stopped"
@@ -31,7 +34,10 @@ VERBS: dict[str, Verb] = {
         "protect a collection of pictures", protecting.protect_flags, protecting.protect,
         "the same command with --resume goes on where it stopped",
     ),
-    "fit": Verb("fit a method on a collection, for protect --method OUT", protecting.fit_flags, protecting.fit, _AGAIN),
+    "fit": Verb(
+        "fit a method on a collection, for protect --method OUT", protecting.fit_flags, protecting.fit, _AGAIN,
+        ranks=True,
+    ),
     "verify": Verb("compare a protected collection with its originals", protecting.verify_flags, protecting.verify),
     "evaluate": Verb(
         "train on clean and on protected pictures and compare", measuring.evaluate_flags, measuring.evaluate,

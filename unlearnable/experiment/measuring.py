@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from unlearnable import perturbation
 from unlearnable.adversaries import STANDARD
@@ -23,7 +24,7 @@ def measure(cell: Cell, run: Run) -> Result:
     A clean cell of a rate below 1 is the control of the others: what `mix` would leave clean, alone.
     """
     train, test = load_dataset(cell.dataset)
-    protected, fit_seconds, budget_flags = _protected(cell, train, run)
+    protected, fit, budget_flags = _protected(cell, train, run)
     found = measured(train, protected) if len(protected) == len(train) else {}
     if cell.adversary == STANDARD and cell.rate == 1:
         found |= audits(train, protected, _within(run, cell.seed, "audits"))
@@ -32,42 +33,46 @@ def measure(cell: Cell, run: Run) -> Result:
         protected, test = relabel(protected, groups), relabel(test, groups)
     began = time.monotonic()
     victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test)
-    seconds = {"fit_seconds": fit_seconds, "train_seconds": round(time.monotonic() - began, 1)}
+    seconds = {"fit_seconds": float(fit.get("seconds", 0.0)), "train_seconds": round(time.monotonic() - began, 1)}
     about = provenance(run) | {"data": train.fingerprint, "recipe": meaning(cell.recipe)}
     about |= {"classes": len(test.classes), "tests": len(test), "images": len(protected)}
     if cell.method is not None:
         about["protection"] = describe(cell.method)
+        about |= {"ended": fit["ended"]} if fit.get("ended") else {}
     flags = (*budget_flags, *(["diverged"] if victim.diverged else []))
     return Result(
         cell, cell.key, victim.test_acc, victim.train_acc, found | seconds, flags, about, victim.early_acc
     )  # fmt: skip
 
 
-def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, float, tuple[str, ...]]:
-    """The images that the adversary gets, how long fitting took whenever it was done, and a flag."""
+def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, dict[str, Any], tuple[str, ...]]:
+    """The images that the adversary gets, what is known of the fit whenever it was done, and a flag."""
     method, seeded = cell.method, _within(run, cell.seed, "")
     if method is None:
-        return (train if cell.rate == 1 else clean_part(train, cell.rate, seeded)), 0.0, ()
+        return (train if cell.rate == 1 else clean_part(train, cell.rate, seeded)), {}, ()
     source = train if cell.fitted_on is None else load_dataset(cell.fitted_on)[0]
     if cell.fitted_on is not None and not method.transfers:
         raise ValueError(f"{cell.protection} only protects the images it was fitted on, not {cell.dataset}")
     key = hashed([describe(method), source.fingerprint])
-    fitted, seconds = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
+    fitted, about = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
     protected = mix(train, perturbation.apply(fitted, train, method.budget, seeded), cell.rate, seeded)
-    return protected, seconds, ("over-budget",) if over_budget(train, protected, method.budget) else ()
+    return protected, about, ("over-budget",) if over_budget(train, protected, method.budget) else ()
 
 
-def _fit_once(method: Protection, train: ImageSet, run: Run) -> tuple[perturbation.Perturbation, float]:
-    """The fitted perturbation, from run.directory where an earlier cell left it there, and the seconds it took."""
+def _fit_once(
+    method: Protection, train: ImageSet, run: Run
+) -> tuple[perturbation.Perturbation, dict[str, Any]]:  # fmt: skip
+    """The fitted perturbation, from run.directory where an earlier cell left it there; the seconds it took, and why
+    each of its stages came to its end.
+    """
     if run.directory is not None and (run.directory / "config.json").exists():
-        fitted, about = perturbation.load(run.directory)
-        return fitted, float(about.get("seconds", 0.0))
-    began = time.monotonic()
+        return perturbation.load(run.directory)
+    began, run = time.monotonic(), replace(run, ended={})
     fitted = method.fit(train, run)
-    seconds = round(time.monotonic() - began, 1)
+    about = {"method": describe(method), "seconds": round(time.monotonic() - began, 1), "ended": run.ended}
     if run.directory is not None:
-        perturbation.save(run.directory, fitted, {"method": describe(method), "seconds": seconds})
-    return fitted, seconds
+        perturbation.save(run.directory, fitted, about)
+    return fitted, about
 
 
 def _within(run: Run, seed: int, name: str) -> Run:

@@ -17,7 +17,7 @@ from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, vi
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
 from unlearnable.protections import PROTECTIONS, Protection, describe, protection
-from unlearnable.run import Run
+from unlearnable.run import Run, ranks
 
 _LOOKED_AT = 64
 _SAMPLE = 5000
@@ -103,6 +103,9 @@ def fit_pictures(
     here = replace(run, directory=checkpoints)
     here.claim({"method": describe(method), "data": data.fingerprint})
     perturbation = method.fit(data, here)
+    ranks.meet()
+    if not run.first:
+        return
     about = {
         "protection": describe(method),
         "seed": run.seed,
@@ -110,6 +113,7 @@ def fit_pictures(
         "labels": labelling.origin,
         "pictures": digest(item.name for item in pictures),
         "unreadable": unreadable,
+        "ended": here.ended,
     }
     perturbations.save(out, perturbation, about)
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -85,7 +85,8 @@ class Collapse(RobustSurrogate):
         def norm(pixels: Pixels) -> Tensor:
             with run.autocast():
                 found: Tensor = prepared(pixels, y, self.sigma)
-            return torch.linalg.vector_norm(found.flatten(1), dim=1).sum()
+            length: Tensor = torch.linalg.vector_norm(found.flatten(1), dim=1)
+            return length.sum()
 
         def along(pixels: Pixels) -> Tensor:
             with torch.no_grad(), run.autocast():

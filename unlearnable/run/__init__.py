@@ -1,5 +1,6 @@
 """Run: where and how a computation happens, never what."""
 
+from unlearnable.run import ranks as ranks
 from unlearnable.run.checkpoint import read_metadata, write_atomically
 from unlearnable.run.run import Cancelled, DeviceName, Precision, Progress, Run, silent
 
@@ -9,6 +10,7 @@ __all__ = [
     "Precision",
     "Progress",
     "Run",
+    "ranks",
     "read_metadata",
     "silent",
     "write_atomically",

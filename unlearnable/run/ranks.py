@@ -14,7 +14,7 @@ _CHUNK = 1 << 26  # bytes that are sent at once
 @contextmanager
 def joined() -> Iterator[None]:
     """Takes part in the group that torchrun announces in the environment, with a GPU for each rank where there are."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if announced() < 2:
         yield
         return
     if torch.cuda.is_available():
@@ -24,6 +24,17 @@ def joined() -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def announced() -> int:
+    """How many processes torchrun says it started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def meet() -> None:
+    """Waits until every rank is here."""
+    if ranks() > 1:
+        distributed.barrier()
 
 
 def rank() -> int:
