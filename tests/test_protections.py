@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "sep": _FIXED | {"checkpoints": 2},
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40},
     "tap": _FIXED,
+    "pil": {"epochs": 2, "steps": 3, "batch": 40},
+    "ntga": {"layers": 2, "validation": 40, "block": 40, "steps": 2},
 }
 NAMES = [
     f"{name}{':' + preset if preset else ''}" for name, cls in PROTECTIONS.items() for preset in ("", *cls.presets)

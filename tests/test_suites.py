@@ -25,7 +25,7 @@ FIGURES = {
 
 
 def condition(cell: Cell) -> Cell:
-    return replace(cell, protection=CLEAN, surrogate=None, fitted_on=None)
+    return replace(cell, protection=CLEAN, surrogate=None, fitted_on=None, fitted_at=None)
 
 
 def figure(suite: str, **wanted: object) -> float:

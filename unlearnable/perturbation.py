@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.pixels import Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
+from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
 from unlearnable.run import Run, write_atomically
 
 
@@ -99,6 +99,14 @@ def resized(values: Values, height: int, width: int) -> Values:
     if width == 1 < height:  # PyTorch 2.13 reads the wrong rows where the width becomes 1
         return resized(values.mT.contiguous(), 1, height).mT
     return F.interpolate(values, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+
+
+def at_size(data: ImageSet, size: int) -> ImageSet:
+    """The same images, squashed to another size and rounded: the working copies that something is fitted on."""
+    found = torch.zeros(len(data), 3, size, size, dtype=torch.uint8)
+    for rows in torch.arange(len(data)).split(512):
+        found[rows] = release(found[rows], resized(to_float(data.images[rows]), size, size), UNBOUNDED)
+    return data.with_images(found)
 
 
 def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> None:

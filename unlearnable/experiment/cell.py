@@ -18,7 +18,8 @@ class Cell:
     """What is to be measured. protection: "clean", a method or method:preset; rate: the share of images protected.
 
     surrogate: the model that the protection is fitted with, where not its own; fitted_on: the data set it is fitted on,
-    where not the one it protects; relabel: the adversary's own labels (see `unlearnable.labelling`).
+    where not the one it protects; fitted_at: the size in pixels that it is fitted at, where not that of the images;
+    relabel: the adversary's own labels (see `unlearnable.labelling`).
     """
 
     dataset: str
@@ -31,6 +32,7 @@ class Cell:
     surrogate: str | None = None
     fitted_on: str | None = None
     relabel: str | None = None
+    fitted_at: int | None = None
 
     @property
     def key(self) -> str:
@@ -55,6 +57,7 @@ class Cell:
         """Cells of the same fit share a fitted protection."""
         source = self.fitted_on or self.dataset
         parts = (source, self.protection, *([self.surrogate] if self.surrogate else []), f"seed{self.seed}")
+        parts += (f"{self.fitted_at}px",) if self.fitted_at else ()
         return _file_name("_".join(parts))
 
     @property

@@ -14,6 +14,8 @@ from unlearnable.protections.collapse import Collapse
 from unlearnable.protections.em import EM
 from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
+from unlearnable.protections.ntga import NTGA
+from unlearnable.protections.pil import PIL
 from unlearnable.protections.random import Random
 from unlearnable.protections.rem import REM
 from unlearnable.protections.sem import SEM
@@ -55,6 +57,8 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "aue": AUE,
     "aap": AAP,
     "sep": SEP,
+    "pil": PIL,
+    "ntga": NTGA,
     "lsp": LSP,
     "class_filters": ClassFilters,
     "random": Random,

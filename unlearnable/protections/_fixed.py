@@ -77,14 +77,10 @@ class FixedSurrogate(ABC):
             raise ValueError(f"{self.stage} needs at least 2 classes, got {len(data.classes)}")
         judges = [frozen(network, run) for network in self.networks(data, run)]
         images = NoisyImages(data, self.budget, run)
-        parts = run.shard(len(data)).split(self.batch)
-        batches = -(-run.share(len(data)) // self.batch)  # the same number for every rank
-        for part in run.loop(self.stage, batches, {"delta": images.table}):
-            for rows in parts[part : part + 1]:
-                x, y = images.clean(rows)
-                delta, loss = self.found(judges, x, y, int(rows[0]), run)
-                images.keep(rows, delta)
-                run.report(self.stage, part + 1, batches, {"loss": loss})
+        for part, parts, rows in images.parts(self.stage, self.batch):
+            delta, loss = self.found(judges, *images.clean(rows), int(rows[0]), run)
+            images.keep(rows, delta)
+            run.report(self.stage, part, parts, {"loss": loss})
         return images.sample_wise()
 
     def found(

@@ -1,10 +1,12 @@
 """The images of a fit and the perturbations that are sought for them: what is read and written batch by batch."""
 
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import ClassWise, SampleWise
-from unlearnable.pixels import Budget, Labels, Pixels, pack, packing, to_float, unpack
+from unlearnable.pixels import Budget, Index, Labels, Pixels, pack, packing, to_float, unpack
 from unlearnable.run import Run
 
 
@@ -22,6 +24,14 @@ class NoisyImages:
         kept, self._unit = packing(budget)
         rows = len(data) if owners is None else len(data.classes)
         self.table = run.table((rows, 3, data.size, data.size), kept)
+
+    def parts(self, stage: str, batch: int) -> Iterator[tuple[int, int, Index]]:
+        """(part, of how many, its rows) of the rows that this rank owns, as a stage of the run that can go on later."""
+        parts = self._run.shard(len(self._images)).split(batch)
+        count = -(-self._run.share(len(self._images)) // batch)  # the same for every rank
+        for part in self._run.loop(stage, count, {"delta": self.table}):
+            if part < len(parts):
+                yield part + 1, count, parts[part]
 
     def clean(self, rows: Tensor) -> tuple[Pixels, Labels]:
         """Images as 0..1 and their labels, on the device."""

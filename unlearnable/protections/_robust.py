@@ -112,11 +112,10 @@ class RobustSurrogate(ABC):
             figures = self._search(judge, images, rows, prepared, run, turn)
             self._train(surrogate, judge, images, rows, run, turn)
             run.report(self.stage, turn + 1, self.iterations, figures)
-        judge, parts = surrogate.judge(run), mine.split(self.batch)
-        batches = -(-run.share(len(data)) // self.batch)
-        for part in run.loop(f"{self.stage}-noise", batches, {"delta": images.table}):
-            for rows in parts[part : part + 1]:
-                self._search(judge, images, rows, prepared, run, self.iterations, int(rows[0]))
+        judge = surrogate.judge(run)
+        for part, parts, rows in images.parts(f"{self.stage}-noise", self.batch):
+            figures = self._search(judge, images, rows, prepared, run, self.iterations, int(rows[0]))
+            run.report(f"{self.stage}-noise", part, parts, figures)
         return images.sample_wise()
 
     def _search(

@@ -30,6 +30,11 @@ from unlearnable.protections._robust import RobustSurrogate
 from unlearnable.run import Run
 from unlearnable.score import Score, ScoreTraining, load
 
+_QUICK = {
+    "model": "cnn", "iterations": 400, "decay": 160, "steps": 5, "step_size": 3.2 / 255, "score_step_size": 1.6 / 255,
+    "attack_steps": 4, "score_epochs": 12, "width": 32, "patch": 2,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Collapse(RobustSurrogate):
@@ -42,11 +47,14 @@ class Collapse(RobustSurrogate):
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {
-            "model": "cnn", "iterations": 400, "decay": 160, "steps": 5, "step_size": 3.2 / 255,
-            "score_step_size": 1.6 / 255, "attack_steps": 4, "score_epochs": 12, "width": 32, "patch": 2,
-        },
-    }  # fmt: skip
+        "quick": _QUICK,
+        "langevin": {"term": "langevin"},
+        "langevin-quick": _QUICK | {"term": "langevin"},
+        "error": {"term": "none"},
+        "error-quick": _QUICK | {"term": "none"},
+        "standard": {"radius": 0.0},
+        "standard-quick": _QUICK | {"radius": 0.0},
+    }
 
     term: Literal["norm", "langevin", "none"] = "norm"
     score_step_size: float = 0.8 / 255

@@ -1,10 +1,16 @@
 """The project's own suites: what its README is measured on. Their lists are here; the sizes are in `sizes`."""
 
+from dataclasses import replace
+
 from unlearnable.experiment import CLEAN, Cell
 from unlearnable.suites.sizes import EPOCHS, quick
 from unlearnable.suites.suite import Suite
 
-MAIN = ("em", "em:class", "tap", "lsp", "lsp:paper", "class_filters", "random", "random:class")
+OPTIMISED = ("collapse", "em", "rem", "sem", "tap", "aue", "aap", "pil")
+MAIN = (
+    *OPTIMISED, "em:class", "hypocritical", "sep", "ntga",
+    "lsp", "lsp:paper", "class_filters", "random", "random:class",
+)  # fmt: skip
 MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
 ADVERSARIES = (
     "standard", "grayscale", "jpeg", "ueraser", "adversarial", "orthogonal", "early_stop", "mixup", "cutmix", "cutout",
@@ -16,6 +22,10 @@ MIXED = ("em", "tap", "lsp")
 AGREED = (
     ("em", "grayscale"), ("em", "ueraser"), ("em", "adversarial"), ("tap", "jpeg"), ("em:class", "orthogonal"),
 )  # fmt: skip
+VICTIMS = {"quick": ("cnn", "resnet20", "resnet18"), "full": ("resnet18", "vgg16", "resnet50")}
+ROBUST = ("collapse", "rem", "sem", "em", "tap")
+RESIZED = ("em", "tap", "collapse", "lsp")
+TERMS = ("collapse", "collapse:langevin", "collapse:error", "collapse:standard")
 
 
 def main(tier: str) -> list[Cell]:
@@ -40,6 +50,35 @@ def rates(tier: str) -> list[Cell]:
     return [_cell(tier, method, "standard", 0, rate) for rate in RATES for method in (CLEAN, *MIXED)]
 
 
+def victims(tier: str) -> list[Cell]:
+    """Optimised protections, each on other victims than the network they were made with, three seeds."""
+    cells = [_cell(tier, method, "standard", seed) for seed in range(3) for method in (CLEAN, *OPTIMISED)]
+    return [replace(cell, model=model) for model in VICTIMS[tier] for cell in cells]
+
+
+def robust(tier: str) -> list[Cell]:
+    """What is made to stand up to adversarial training, and what is not, against it, three seeds."""
+    return [_cell(tier, method, "adversarial:2/255", seed) for seed in range(3) for method in (CLEAN, *ROBUST)]
+
+
+def ablation(tier: str) -> list[Cell]:
+    """What each part of data collapse is worth, under standard and adversarial training, three seeds."""
+    trained = ("standard", "adversarial:2/255")
+    return [
+        _cell(tier, method, adversary, seed)
+        for seed in range(3) for adversary in trained for method in (CLEAN, *TERMS)
+    ]  # fmt: skip
+
+
+def resolution(tier: str) -> list[Cell]:
+    """Fitted at the size of the images, at half and at a quarter of it."""
+    plain = [_cell(tier, method, "standard", 0) for method in (CLEAN, *RESIZED)]
+    side = 64 if tier == "quick" else 224
+    cells = [replace(cell, dataset="imagenette-64" if tier == "quick" else "imagenette") for cell in plain]
+    smaller = [replace(cell, fitted_at=side // ratio) for ratio in (2, 4) for cell in cells if cell.protection != CLEAN]
+    return cells + smaller
+
+
 def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) -> Cell:
     full = Cell("cifar10", method, adversary, "resnet18", seed, rate, epochs=EPOCHS)
     return full if tier == "full" else quick(full)
@@ -50,4 +89,8 @@ SUITES: dict[str, Suite] = {
     "matrix": Suite("Protections against adversaries", matrix),
     "rates": Suite("Only a share of the images protected", rates),
     "agreement": Suite("What undoes which protection", agreement),
+    "victims": Suite("Optimised protections and other victims", victims),
+    "robust": Suite("Optimised protections and adversarial training", robust),
+    "resolution": Suite("Fitted at another size than that of the pictures", resolution),
+    "ablation": Suite("The parts of data collapse", ablation),
 }

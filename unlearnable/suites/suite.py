@@ -44,7 +44,7 @@ def paper(title: str, source: str, figures: Iterable[tuple[Cell, float]], shown:
 
     def listed(tier: str) -> list[Cell]:
         cells = list(published(tier))
-        alone = [replace(cell, surrogate=None, fitted_on=None) for cell in cells]
+        alone = [replace(cell, surrogate=None, fitted_on=None, fitted_at=None) for cell in cells]
         controls = [replace(cell, protection=control) for cell in alone for control in CONTROLS]
         return [cell for cell in dict.fromkeys(controls + cells) if buildable(cell)]
 
