@@ -75,8 +75,8 @@ class FixedSurrogate(ABC):
         """Batch by batch, each with all its steps and restarts."""
         if len(data.classes) < 2:
             raise ValueError(f"{self.stage} needs at least 2 classes, got {len(data.classes)}")
-        judges = [frozen(network, run) for network in self.networks(data, run)]
         images = NoisyImages(data, self.budget, run)
+        judges = [frozen(network, run) for network in self.networks(data, run)]
         for part, parts, rows in images.parts(self.stage, self.batch):
             delta, loss = self.found(judges, *images.clean(rows), int(rows[0]), run)
             images.keep(rows, delta)

@@ -48,7 +48,6 @@ class RobustSurrogate(ABC):
     step_size: float = 1.6 / 255
     attack_steps: int = 10
     padding: int = 4
-    warm: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= 1:
@@ -101,7 +100,7 @@ class RobustSurrogate(ABC):
         prepared = self.prepare(data, run)
         images, mine = NoisyImages(data, self.budget, run), run.shard(len(data))
         surrogate = Surrogate.start(
-            self.model, data, run, f"{self.stage}-init", self.lr, self.momentum, self.weight_decay
+            self.model, data, run, self.stage, self.lr, self.momentum, self.weight_decay
         )  # fmt: skip
         size = run.share(self.batch)
         an_epoch = -(-len(mine) // size)
@@ -123,8 +122,7 @@ class RobustSurrogate(ABC):
     ) -> dict[str, float]:
         """Fresh noise for a batch, kept; and the mean of each term at its end."""
         x, y = images.clean(rows)
-        fresh = uniform(x, self.budget, run.rng(f"{self.stage}-start", *moment))
-        start = images.delta(rows) if self.warm else fresh
+        start = uniform(x, self.budget, run.rng(f"{self.stage}-start", *moment))
         terms = self.terms(judge, y, run.rng(f"{self.stage}-draws", *moment), run, prepared)
         delta, values = descend(terms, x, start, self.steps, self.budget)
         images.keep(rows, delta)

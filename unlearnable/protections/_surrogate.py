@@ -19,6 +19,7 @@ from unlearnable.training import forward
 class Surrogate:
     """A network and its optimiser. Ranks train it on batches of their own and take the mean of their gradients."""
 
+    stage: str
     network: nn.Module
     optimiser: torch.optim.SGD
 
@@ -27,11 +28,10 @@ class Surrogate:
         model: str, data: ImageSet, run: Run, stage: str, lr: float, momentum: float, weight_decay: float
     ) -> "Surrogate":
         """With first weights that belong to the stage, so that a victim of the same seed has others."""
-        with run.seeded(stage):
+        with run.seeded(f"{stage}-init"):
             network = run.agreed(run.place(build(model, len(data.classes), data.size)))
-        return Surrogate(
-            network, torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay)
-        )  # fmt: skip
+        optimiser = torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay)
+        return Surrogate(stage, network, optimiser)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -41,6 +41,8 @@ class Surrogate:
     def step(self, x: Pixels, y: Labels, run: Run, lr: float | None = None, clip: float | None = None) -> None:
         """One step of SGD on the cross-entropy of a batch. lr: from now on; clip: of the norm of gradients."""
         self.network.train()
+        if len(x) == 1:  # batch normalisation has no variance over one image
+            x, y = x.repeat(2, 1, 1, 1), y.repeat(2)
         loss = F.cross_entropy(forward(self.network, x, run), y)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -52,6 +54,11 @@ class Surrogate:
         self.optimiser.step()
 
     def judge(self, run: Run) -> nn.Module:
-        """The network as it judges images now."""
+        """The network as it judges images now. Raises ValueError where training has gone astray."""
+        if not all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
+            lr = self.optimiser.param_groups[0]["lr"]
+            raise ValueError(
+                f"the surrogate of {self.stage} could not be trained: its weights are not finite at lr {lr:g}"
+            )
         run.average(buffer for buffer in self.network.buffers() if buffer.is_floating_point())
         return frozen(self.network, run)

@@ -92,7 +92,7 @@ class EM:
         owners = data.labels if self.scope == "class" else None
         images = NoisyImages(data, self.budget, run, owners)
         surrogate = Surrogate.start(
-            self.model, data, run, f"{stage}-init", self.lr, self.momentum, self.weight_decay
+            self.model, data, run, stage, self.lr, self.momentum, self.weight_decay
         )  # fmt: skip
         mine = run.shard(len(data)) if self.scope == "sample" else torch.arange(len(data))
         state = surrogate.state | {"delta": images.table}

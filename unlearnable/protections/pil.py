@@ -70,7 +70,8 @@ class PIL:
         """Batch by batch, each with all its steps: images do not depend on one another."""
         if len(data.classes) < 2:
             raise ValueError("pil needs at least 2 classes: its noise says which of them an image belongs to")
-        surrogate, images = self._surrogate(data, run), NoisyImages(data, self.budget, run)
+        images = NoisyImages(data, self.budget, run)
+        surrogate = self._surrogate(data, run)
         for part, parts, rows in images.parts("pil", self.batch):
             x, y = images.clean(rows)
             start = uniform(x, self.budget, run.rng("pil-start", int(rows[0])))

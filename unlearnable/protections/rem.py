@@ -36,7 +36,8 @@ class REM(RobustSurrogate):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {
-            "model": "cnn", "iterations": 240, "decay": 100, "views": 1, "steps": 5, "step_size": 3.2 / 255,
+            "model": "cnn", "iterations": 240,
+            "lr": 0.03, "decay": 200, "views": 1, "steps": 5, "step_size": 3.2 / 255,
             "inner_steps": 3, "attack_steps": 4,
         },
     }  # fmt: skip

@@ -30,7 +30,7 @@ TERMS = ("collapse", "collapse:langevin", "collapse:error", "collapse:standard")
 
 def main(tier: str) -> list[Cell]:
     """Every protection against standard training, with its controls, three seeds."""
-    return [_cell(tier, method, "standard", seed) for method in (CLEAN, *MAIN) for seed in range(3)]
+    return [_cell(tier, method, "standard", seed) for seed in range(3) for method in (CLEAN, *MAIN)]
 
 
 def matrix(tier: str) -> list[Cell]:
