@@ -350,6 +350,10 @@ def test_bench_fills_what_is_missing_and_tables_shows_it(command: Command, monke
     assert command("bench", "two", "--shard", "1/2", "--json").json == {
         "measured": 1, "already": 0, "failed": 0, "out": "results"
     }  # fmt: skip
+    seeded = [Cell("digits", "clean", model="lenet", epochs=1, seed=seed) for seed in range(3)]
+    monkeypatch.setitem(SUITES, "seeded", lambda tier: seeded)
+    assert command("bench", "seeded", "--seeds", "1", "--json").json["already"] == 1
+    assert "--seeds must be 1 or more, got 0" in refused(command("bench", "seeded", "--seeds", "0"))
     assert command("bench", "two").out.startswith("1 cells measured, 1 were there; as a table: unlearnable tables")
     ended = command("tables", "results")
     assert "| `random` |" in ended.out

@@ -10,7 +10,7 @@ from safetensors.torch import save_model
 from unlearnable.data import ImageSet, digits
 from unlearnable.models import build
 from unlearnable.run import Cancelled, Run
-from unlearnable.training import CropFlip, Recipe, accuracy, predict
+from unlearnable.training import Contrastive, CropFlip, Recipe, accuracy, predict
 
 QUICK = Recipe(model="lenet", epochs=4, lr=0.03, augment=(CropFlip(1, flip=False),))
 
@@ -72,3 +72,31 @@ def test_crops_are_windows_of_the_padded_picture() -> None:
 def test_no_padding_and_no_flip_change_nothing() -> None:
     x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     assert torch.equal(CropFlip(0, flip=False).crop(x, Run(0).rng("crop")), x)
+
+
+def test_a_contrastive_view_is_differentiable_seeded_and_as_strong_as_asked(run: Run) -> None:
+    x = torch.rand(64, 3, 16, 16, generator=run.rng("x")).requires_grad_()
+    before = torch.random.get_rng_state()
+    seen = Contrastive(1.0).view(x, run.rng("view"))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(seen, Contrastive(1.0).view(x, run.rng("view")))
+    assert not torch.equal(seen, Contrastive(1.0).view(x, run.rng("other")))
+    assert seen.shape == x.shape
+    assert 0 <= float(seen.min().detach()) <= float(seen.max().detach()) <= 1
+    (slope,) = torch.autograd.grad(seen.sum(), x)
+    assert (slope.flatten(1).abs().sum(1) > 0).all(), "an image that no gradient reaches"
+    grey = (seen[:, 0] - seen[:, 1]).abs().flatten(1).amax(1) < 1e-5
+    assert 0.05 < float(grey.float().mean()) < 0.4, "a fifth of them are grey"
+    weak = Contrastive(0.0).view(x, run.rng("view")).detach()
+    kept = torch.minimum((weak - x.detach()).abs().amax((1, 2, 3)), (weak - x.detach().flip(3)).abs().amax((1, 2, 3)))
+    assert kept.max() < 1e-4, "at strength 0 there are flips alone"
+
+
+def test_checkpoints_are_of_the_epochs_asked_for(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    recipe = Recipe("lenet", epochs=4, batch=24)
+    trained = recipe.train(small, replace(run, directory=tmp_path), keep=(0, 3))
+    first, last = trained.checkpoints
+    assert torch.equal(predict(last, small.images, run), predict(trained.network, small.images, run))
+    assert not torch.equal(predict(first, small.images, run), predict(last, small.images, run))
+    again = recipe.train(small, replace(run, directory=tmp_path), keep=(0, 3)).checkpoints[0]
+    assert torch.equal(predict(first, small.images, run), predict(again, small.images, run)), "lost on resuming"

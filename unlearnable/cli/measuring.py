@@ -39,6 +39,7 @@ def bench_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--tier", type=str, default="quick", metavar="{quick,full}", help="two cores, or one GPU")
     parser.add_argument("--out", type=str, default="results", metavar="DIR", help="a record for each cell goes there")
     parser.add_argument("--shard", type=str, default="1/1", metavar="I/N", help="only every N-th cell, from the I-th")
+    parser.add_argument("--seeds", type=int, metavar="N", help="only cells of seeds below N; default: all of the suite")
 
 
 def tables_flags(parser: Parser, first: str) -> None:
@@ -125,7 +126,9 @@ def bench(args: Namespace, run: "Run") -> Answer:
     shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
     if shard is None:
         raise UsageError(f"--shard must be I/N, such as 1/4, got {args.shard!r}")
-    cells = suites.cells(args.suite, args.tier)
+    if args.seeds is not None and args.seeds < 1:
+        raise UsageError(f"--seeds must be 1 or more, got {args.seeds}")
+    cells = [cell for cell in suites.cells(args.suite, args.tier) if args.seeds is None or cell.seed < args.seeds]
     measured, already, failed = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
     said = {"measured": measured, "already": already, "failed": len(failed), "out": args.out}
     text = f"{measured} cells measured, {already} were there; as a table: unlearnable tables {args.out}"
