@@ -1,16 +1,30 @@
 """Pictures made for the tests, and what every test of a protected one does."""
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from unlearnable.data import digits
 from unlearnable.files import Picture, decode, encode, matches, output_name
 
 SIZE = (61, 43)
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif",
           "AVIF": ".avif", "JPEG2000": ".jp2"}  # fmt: skip
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def write_digits(folder: Path, per_class: int, first: int = 0) -> Path:
+    """Some of scikit-learn's digits as class folders of PNG files."""
+    train, _ = digits()
+    for label in range(len(train.classes)):
+        rows = (train.labels == label).nonzero().flatten()[first : first + per_class]
+        for row in rows.tolist():
+            path = folder / train.classes[label] / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(train.images[row].permute(1, 2, 0).contiguous().numpy()).save(path)
+    return folder
 
 
 def picture(mode: str) -> Image.Image:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import write_digits
 from PIL import Image
 
 from unlearnable import __version__, cli, job
@@ -21,7 +22,6 @@ from unlearnable.cli.answer import printable
 from unlearnable.cli.measuring import matching
 from unlearnable.cli.progress import Lines, duration, listening
 from unlearnable.cli.verbs import VERBS
-from unlearnable.data import digits
 from unlearnable.experiment import Cell
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
@@ -77,18 +77,6 @@ def photos(tmp_path: Path) -> Path:
     for i, name in enumerate(("cat/a.png", "cat/b.jpg", "dog/a.png", "dog/c.png")):
         picture(folder / name, i)
     (folder / "notes.txt").write_text("mine")
-    return folder
-
-
-def write_digits(folder: Path, per_class: int, first: int = 0) -> Path:
-    """Some of scikit-learn's digits as class folders of PNG files."""
-    train, _ = digits()
-    for label in range(len(train.classes)):
-        rows = (train.labels == label).nonzero().flatten()[first : first + per_class]
-        for row in rows.tolist():
-            path = folder / train.classes[label] / f"{row}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(train.images[row].permute(1, 2, 0).contiguous().numpy()).save(path)
     return folder
 
 

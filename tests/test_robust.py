@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from pictures import write_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.data import ImageSet
+from unlearnable import job
+from unlearnable.adversaries.purify import Purify
+from unlearnable.data import ImageSet, digits
 from unlearnable.models import build
 from unlearnable.perturbation import SampleWise
 from unlearnable.pixels import LINF8, Budget, to_float, unpack
@@ -142,10 +145,25 @@ def test_without_a_radius_nothing_is_attacked(small: ImageSet, run: Run) -> None
     assert found[0].shape == found[1].shape
 
 
+def test_the_score_network_stays_beside_the_fit_for_the_next_one(run: Run, tmp_path: Path) -> None:
+    """And for purification: both take the folder."""
+    method = method_of("collapse", iterations=1, sigma=0.2)
+    write_digits(tmp_path / "pictures", 3)
+    job.fit(method, tmp_path / "pictures", tmp_path / "fitted", run)
+    assert sorted(path.name for path in (tmp_path / "fitted").iterdir()) == [
+        "config.json", "perturbation.safetensors", "score",
+    ]  # fmt: skip
+    kept = tmp_path / "fitted" / "score"
+    job.fit(replace(method, score=str(kept)), tmp_path / "pictures", tmp_path / "again", run)  # type: ignore[call-arg]
+    assert not (tmp_path / "again" / "score").exists()
+    train, _ = digits()
+    assert Purify(kept, noise=0.2, steps=1)(train.subset(torch.arange(10)), run).shape == (10, 3, 16, 16)
+
+
 def test_a_saved_score_network_serves(small: ImageSet, run: Run, score_of: Any, tmp_path: Path) -> None:
     score_of.save(tmp_path / "score", {})
     events: list[Progress] = []
-    method = method_of("collapse", score=tmp_path / "score", sigma=0.1)
+    method = method_of("collapse", score=str(tmp_path / "score"), sigma=0.1)
     method.fit(small, replace(run, listener=events.append))
     assert "score" not in {event.stage for event in events}
     fewer = ImageSet(small.images, small.labels % 3, ("a", "b", "c"))

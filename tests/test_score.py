@@ -127,6 +127,15 @@ def test_purifying_takes_out_more_than_it_puts_in(
     assert torch.equal(pure, Purify(noise=0.1, steps=3, equation=equation)(protected, run))
 
 
+def test_a_network_that_is_told_labels_purifies_with_them(
+    told: Score, small: ImageSet, run: Run, tmp_path: Path
+) -> None:
+    told.save(tmp_path, {})
+    purify = Purify(tmp_path, noise=max(told.sigmas), steps=2)
+    changed = ImageSet(small.images, (small.labels + 1) % 10, small.classes)
+    assert not torch.equal(purify(small, run), purify(changed, run))
+
+
 def test_a_purified_image_does_not_depend_on_those_beside_it(small: ImageSet, run: Run) -> None:
     whole, part = Purify(steps=2)(small, run), Purify(steps=2)(small.subset(torch.arange(20)), run)
     assert (whole[:20].int() - part.int()).abs().max() <= 1
@@ -134,8 +143,9 @@ def test_a_purified_image_does_not_depend_on_those_beside_it(small: ImageSet, ru
 
 def test_what_purify_refuses(told: Score, small: ImageSet, run: Run, tmp_path: Path) -> None:
     told.save(tmp_path, {})
-    with pytest.raises(ValueError, match="needs labels"):
-        Purify(tmp_path)(small, run)
+    unlabelled = ImageSet(small.images, torch.full_like(small.labels, -1), small.classes)
+    with pytest.raises(ValueError, match="needs a label"):
+        Purify(tmp_path, noise=0.05)(unlabelled, run)
     with pytest.raises(ValueError, match="holds no score network"):
         Purify(tmp_path / "none")(small, run)
     with pytest.raises(ValueError, match="noise above 0"):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from unlearnable.data import ImageSet
-from unlearnable.pixels import UNBOUNDED, Bytes, Pixels, release, to_float
+from unlearnable.pixels import UNBOUNDED, Bytes, Labels, Pixels, release, to_float
 from unlearnable.run import Run
 from unlearnable.score import Score, load
 from unlearnable.training import Purifier
@@ -35,9 +35,10 @@ _BATCH = 100
 class Purify(Purifier):
     """Drowns the perturbation in noise, then walks back to where clean images lie.
 
-    score: trained on clean images other than the protected ones, and told no labels; None: the one that is shipped
-    (Tiny-ImageNet at 32 px). Raises ValueError for noise or steps that are not above 0 and, when called, for a network
-    that needs labels or never saw so much noise.
+    score: trained on clean images other than the protected ones; None: the one that is shipped (Tiny-ImageNet at 32 px,
+    told no labels). One that is told labels gets those of the images, as whoever trains on them has them: that of a
+    `collapse` is the most an adversary could know. Raises ValueError for noise or steps that are not above 0 and, when
+    called, for a network of other classes or one that never saw so much noise.
     """
 
     score: Path | None = None
@@ -56,7 +57,8 @@ class Purify(Purifier):
         for number in run.loop("purify", len(batches), {"images": pure}):
             rows = batches[number]
             draws = [torch.randn(self.steps, *pure.shape[1:], generator=run.rng("purify", int(row))) for row in rows]
-            found = self.walk(network, to_float(data.images[rows]).to(run.at), torch.stack(draws, 1).to(run.at), run)
+            x, y = to_float(data.images[rows]).to(run.at), data.labels[rows].to(run.at)
+            found = self.walk(network, x, y if network.classes else None, torch.stack(draws, 1).to(run.at), run)
             pure[rows] = release(data.images[rows], found.cpu(), UNBOUNDED)
         return pure
 
@@ -64,21 +66,19 @@ class Purify(Purifier):
         """The score network. Raises ValueError where there is none, or one that does not serve."""
         folder = SHIPPED if self.score is None else self.score
         network = load(folder)
-        if network.classes:
-            raise ValueError(f"{folder} needs labels; train one with conditional=False: python -m benchmarks.score")
         if self.noise > max(network.sigmas) * 1.001:
             raise ValueError(f"{folder} knows noise up to {max(network.sigmas):g}, not {self.noise:g}")
         return network
 
     @torch.no_grad()
-    def walk(self, score: Score, x: Pixels, draws: Tensor, run: Run) -> Pixels:
+    def walk(self, score: Score, x: Pixels, labels: Labels | None, draws: Tensor, run: Run) -> Pixels:
         """Diffuses x and walks back; draws: (steps, n, c, h, w) of standard normal noise. Unclamped."""
         low = min(self.noise, *score.sigmas)
         levels = [self.noise * (low / self.noise) ** (step / max(1, self.steps - 1)) for step in range(self.steps)]
         x = x + self.noise * draws[0]
         for step, (level, following) in enumerate(zip(levels, [*levels[1:], 0.0], strict=True), 1):
             with run.autocast():
-                clean = score.denoised(x, None, level)
+                clean = score.denoised(x, labels, level)
             ratio = following / level
             if self.equation == "ode" or not following:
                 x = clean + ratio * (x - clean)

@@ -17,7 +17,7 @@ from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, vi
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
 from unlearnable.protections import PROTECTIONS, Protection, describe, protection
-from unlearnable.run import Run, ranks
+from unlearnable.run import KEPT, Run, ranks
 
 _LOOKED_AT = 64
 _SAMPLE = 5000
@@ -116,6 +116,8 @@ def fit_pictures(
         "ended": here.ended,
     }
     perturbations.save(out, perturbation, about)
+    for made in (checkpoints / KEPT).glob("*"):
+        shutil.move(made, out / made.name)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

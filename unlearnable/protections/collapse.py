@@ -16,7 +16,7 @@ Differs from the paper:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -59,7 +59,7 @@ class Collapse(RobustSurrogate):
     term: Literal["norm", "langevin", "none"] = "norm"
     score_step_size: float = 0.8 / 255
     views: int = 1
-    score: Path | None = None
+    score: str | None = None
     sigma: float = 0.05
     score_epochs: int = 150
     width: int = 64
@@ -78,8 +78,11 @@ class Collapse(RobustSurrogate):
             small = ScoreTraining.presets["quick"] if self.patch > 1 else {}
             training = ScoreTraining(**small | {"sigmas": (self.sigma,), "epochs": self.score_epochs,
                                                 "width": self.width, "patch": self.patch})  # fmt: skip
-            return training.fit(data, run).to(run)
-        found = load(self.score)
+            trained = training.fit(data, run)
+            if (folder := run.beside("score")) is not None:
+                trained.save(folder, {"training": asdict(training), "data": data.fingerprint})
+            return trained.to(run)
+        found = load(Path(self.score))
         if found.classes not in (0, len(data.classes)):
             raise ValueError(f"{self.score} knows {found.classes} classes, the images have {len(data.classes)}")
         return found.to(run)

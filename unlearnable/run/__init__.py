@@ -2,9 +2,10 @@
 
 from unlearnable.run import ranks as ranks
 from unlearnable.run.checkpoint import read_metadata, write_atomically
-from unlearnable.run.run import Cancelled, DeviceName, Precision, Progress, Run, silent
+from unlearnable.run.run import KEPT, Cancelled, DeviceName, Precision, Progress, Run, silent
 
 __all__ = [
+    "KEPT",
     "Cancelled",
     "DeviceName",
     "Precision",

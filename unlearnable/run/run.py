@@ -20,6 +20,7 @@ from unlearnable.run import checkpoint, ranks
 
 Precision = Literal["fp32", "bf16", "auto"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+KEPT = "kept"  # in the directory: what is to stay when the checkpoints go
 _MAPPED = 1 << 26  # bytes from which a table lies in a file
 _SAVING = 0.05  # of the time may go into checkpoints
 
@@ -153,6 +154,12 @@ class Run:
             self.directory.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.directory) as file:
             return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(*shape)
+
+    def beside(self, name: str) -> Path | None:
+        """A folder for what a stage makes besides its result (a score network, say), kept where the result is kept;
+        None where the run has no directory, or for all ranks but the first.
+        """
+        return self.directory / KEPT / name if self.directory is not None and self.first else None
 
     def report(self, stage: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
         """Tells the listener how far a stage is; of several ranks the first speaks."""
