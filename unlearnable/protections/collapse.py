@@ -31,8 +31,8 @@ from unlearnable.run import Run
 from unlearnable.score import Score, ScoreTraining, load
 
 _QUICK = {
-    "model": "cnn", "iterations": 300, "decay": 240, "lr": 0.03, "steps": 5, "step_size": 3.2 / 255,
-    "score_step_size": 1.6 / 255, "attack_steps": 4, "score_epochs": 12, "width": 32, "patch": 2,
+    "radius": 2 / 255, "model": "cnn", "iterations": 400, "decay": 320, "lr": 0.03, "steps": 5, "step_size": 3.2 / 255,
+    "score_step_size": 1.6 / 255, "attack_steps": 4, "score_epochs": 8, "width": 16, "patch": 2,
 }  # fmt: skip
 
 

@@ -36,9 +36,8 @@ class REM(RobustSurrogate):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {
-            "model": "cnn", "iterations": 240,
-            "lr": 0.03, "decay": 200, "views": 1, "steps": 5, "step_size": 3.2 / 255,
-            "inner_steps": 3, "attack_steps": 4,
+            "radius": 2 / 255, "model": "cnn", "iterations": 300, "decay": 240, "lr": 0.03, "steps": 5,
+            "step_size": 3.2 / 255, "attack_steps": 4, "views": 1, "inner_steps": 2,
         },
     }  # fmt: skip
 

@@ -31,9 +31,8 @@ class SEM(RobustSurrogate):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {
-            "model": "cnn", "iterations": 400,
-            "lr": 0.03, "decay": 320, "views": 1, "steps": 5, "step_size": 3.2 / 255,
-            "attack_steps": 4,
+            "radius": 2 / 255, "model": "cnn", "iterations": 400, "decay": 320, "lr": 0.03, "steps": 5,
+            "step_size": 3.2 / 255, "attack_steps": 4, "views": 1,
         },
     }  # fmt: skip
 
