@@ -3,9 +3,11 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from unlearnable import suites, tables
+from unlearnable.experiment import Result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -14,18 +16,38 @@ RESULTS = ROOT / "benchmarks" / "results"
 def accuracy() -> str:
     """The main suite, and where it was measured."""
     records = tables.read(RESULTS / "quick", suites.cells("main", "quick"))
-    about = records[0].provenance
-    where = f"{about['hardware']['processor']}, {about['hardware']['cores']} cores, torch {about['torch']}"
-    commits = ", ".join(f"`{name}`" for name in sorted({record.provenance["commit"] for record in records}))
-    minutes = max(r.measured["fit_seconds"] for r in records if r.cell.protection == "em:quick") / 60
     return (
         tables.summary(records)
-        + f"\n\nMean ± standard deviation over seeds; commits {commits}; {where}; {about['date']}. "
-        + f"Fitting `em:quick` took up to {minutes:.0f} minutes there on one thread; "
-        + "`lsp`, `class_filters` and `random` take seconds.\n"
+        + f"\n\nMean ± standard deviation over seeds; {_where(records)}. Fitting took {_minutes(records)} on one "
+        + "thread; the others take seconds.\n"
         + "`unlearnable bench main --out benchmarks/results/quick` measures it again; "
         + "[flags](docs/flags.md) say what to doubt."
     )
+
+
+def robust() -> str:
+    """The suite of adversarial training."""
+    records = tables.read(RESULTS / "quick", suites.cells("robust", "quick"))
+    return f"{tables.summary(records)}\n\n`unlearnable bench robust` measures it again; {_where(records)}."
+
+
+def _where(records: Sequence[Result]) -> str:
+    """Commits, processors and dates of records, each once."""
+    about = [record.provenance for record in records]
+    commits = ", ".join(f"`{name}`" for name in sorted({one["commit"] for one in about}))
+    places = "; ".join(sorted({f"{h['processor']}, {h['cores']} cores, {h['precision'].removeprefix('torch.')}"
+                               for h in (one["hardware"] for one in about)}))  # fmt: skip
+    days = sorted({one["date"] for one in about})
+    return f"commits {commits}; {places}; {' to '.join(dict.fromkeys([days[0], days[-1]]))}"
+
+
+def _minutes(records: Sequence[Result]) -> str:
+    """The longest fit of every protection that took a minute or more."""
+    longest: dict[str, float] = {}
+    for record in records:
+        name = record.cell.protection
+        longest[name] = max(longest.get(name, 0.0), record.measured.get("fit_seconds", 0.0) / 60)
+    return ", ".join(f"`{name}` {taken:.0f} min" for name, taken in longest.items() if taken >= 1)
 
 
 def matrix() -> str:
@@ -62,7 +84,17 @@ def job() -> str:
         f"* {speed['photos']:,} photographs of 0.2 megapixel with `lsp` on {record['hardware']['cores']} cores: "
         f"{speed['images_per_second']:.0f} a second. {speed['overhead_share']:.0%} of the time is the job's own "
         f"(reading, hashing, reading back, comparing, the manifest), the rest decoding, perturbing and encoding; "
-        f"{speed['cpu_utilisation']:.0%} of the cores in use.\n* Peak memory: {peaks}."
+        f"{speed['cpu_utilisation']:.0%} of the cores in use.\n* Peak memory: {peaks}.\n{_fitting()}"
+    )
+
+
+def _fitting() -> str:
+    """What a fit holds in memory."""
+    record = json.loads((RESULTS / "fitting.json").read_text())
+    table, grown = record["table_mb"], record["allocated_mb"]["packed"]["grown"]
+    return (
+        f"* Fitting {record['images']:,} images of 32 px: {grown:.0f} MB allocated beside the images at the end, under "
+        f"a cap of {record['cap_mb']} MB, which a float32 table of perturbations ({table['float32']:.0f} MB) breaks."
     )
 
 
@@ -82,7 +114,7 @@ def speed() -> str:
     )
 
 
-PARTS = {"accuracy": accuracy, "matrix": matrix, "training": training, "job": job, "speed": speed}
+PARTS = {"accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "speed": speed}
 
 
 def filled(text: str) -> str:
