@@ -101,9 +101,8 @@ class EM:
             judge = surrogate.judge(run)
             for part, rows in enumerate(mine.split(self.batch)):
                 x, y = images.clean(rows)
-                term = Term(
-                    "loss", partial(self._loss, judge, y, run, run.rng(f"{stage}-view", turn, part)), self.step_size
-                )
+                loss = partial(self._loss, judge, y, run, run.rng(f"{stage}-view", turn, part))
+                term = Term("loss", loss, self.step_size)
                 images.keep(rows, descend([term], x, images.delta(rows), self.steps, self.budget)[0])
             error = self._error(judge, images, mine, run)
             run.report(stage, turn + 1, self.rounds, {"error": error})

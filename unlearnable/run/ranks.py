@@ -53,7 +53,9 @@ def bounds(n: int) -> list[tuple[int, int]]:
 
 
 def shard(n: int) -> Int64[Tensor, " m"]:
-    """The rows of 0..n-1 that this rank owns; all of them when alone."""
+    """The rows of 0..n-1 that this rank owns; all of them when alone. Raises ValueError for fewer rows than ranks."""
+    if n < ranks():
+        raise ValueError(f"{n} images cannot be shared by {ranks()} processes: start fewer")
     return torch.arange(*bounds(n)[rank()])
 
 
