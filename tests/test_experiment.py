@@ -1,6 +1,8 @@
 """Cells, records and tables: what is measured is what is written, once, and resumes."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -230,3 +232,19 @@ def test_a_sound_number_earns_no_flag() -> None:
     fine = {"classes": 10, "tests": 1000, "seeds": 3, "clean_acc": 0.7, "protected_acc": 0.2, "best_acc": 0.22}
     assert doubts(**fine, train_acc=0.99) == []  # type: ignore[arg-type]
     assert doubts(**fine | {"best_acc": 0.5}, train_acc=0.3) == ["not-learned", "peak-differs"]  # type: ignore[arg-type]
+
+
+def test_two_runs_of_bench_share_a_folder_and_the_work(tmp_path: Path) -> None:
+    """Both are given the same cells at the same time: each cell is measured once, each protection fitted once."""
+    program = (
+        "import sys, torch; from pathlib import Path; from unlearnable.experiment import Cell, bench\n"
+        "from unlearnable.run import Run\n"
+        "torch.set_num_threads(1)\n"
+        "cells = [Cell('digits', 'lsp', model='lenet', epochs=1), Cell('digits', 'lsp', 'grayscale', 'lenet', epochs=1)]\n"
+        "print(bench(cells, Path(sys.argv[1]), Run(0, device='cpu'))[0])\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path)]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    measured = [int(one.communicate(timeout=120)[0]) for one in both]
+    assert sum(measured) == 2
+    assert len(list(tmp_path.glob("*.json"))) == 2

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from unlearnable import perturbation
 from unlearnable.adversaries import STANDARD
@@ -66,14 +69,23 @@ def _fit_once(
     """The fitted perturbation, from run.directory where an earlier cell left it there; the seconds it took, and why
     each of its stages came to its end.
     """
-    if run.directory is not None and (run.directory / "config.json").exists():
-        return perturbation.load(run.directory)
-    began, run = time.monotonic(), replace(run, ended={})
-    fitted = method.fit(train, run)
-    about = {"method": describe(method), "seconds": round(time.monotonic() - began, 1), "ended": run.ended}
-    if run.directory is not None:
-        perturbation.save(run.directory, fitted, about)
-    return fitted, about
+    with _alone(run.directory):
+        if run.directory is not None and (run.directory / "config.json").exists():
+            return perturbation.load(run.directory)
+        began, run = time.monotonic(), replace(run, ended={})
+        fitted = method.fit(train, run)
+        about = {"method": describe(method), "seconds": round(time.monotonic() - began, 1), "ended": run.ended}
+        if run.directory is not None:
+            perturbation.save(run.directory, fitted, about)
+        return fitted, about
+
+
+def _alone(path: Path | None) -> AbstractContextManager[Any]:
+    """Waits for whoever else works on this: several runs of bench may share a folder, and suites share cells."""
+    if path is None:
+        return nullcontext()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.with_name(f"{path.name}.lock"))
 
 
 def _within(run: Run, seed: int, name: str) -> Run:
@@ -97,13 +109,18 @@ def bench(
     mine = [cell for cell in cells if cell.fit in fits]
     missing = [cell for cell in mine if not (out / cell.file).exists()]
     failed: list[tuple[str, str]] = []
+    measured = 0
     for done, cell in enumerate(missing):
         run.report("bench", done, len(missing))
-        try:
-            result = measure(cell, replace(run, directory=out / ".work"))
-        except ValueError as reason:
-            failed.append((cell.file, str(reason)))
-            continue
-        write_atomically(out / cell.file, result.as_json().encode())
+        with _alone(out / ".work" / cell.file):
+            if (out / cell.file).exists():  # another run of bench was faster
+                continue
+            try:
+                result = measure(cell, replace(run, directory=out / ".work"))
+            except ValueError as reason:
+                failed.append((cell.file, str(reason)))
+                continue
+            write_atomically(out / cell.file, result.as_json().encode())
+            measured += 1
     run.report("bench", len(missing), len(missing))
-    return len(missing) - len(failed), len(mine) - len(missing), failed
+    return measured, len(mine) - measured - len(failed), failed
