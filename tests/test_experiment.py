@@ -240,7 +240,7 @@ def test_two_runs_of_bench_share_a_folder_and_the_work(tmp_path: Path) -> None:
         "import sys, torch; from pathlib import Path; from unlearnable.experiment import Cell, bench\n"
         "from unlearnable.run import Run\n"
         "torch.set_num_threads(1)\n"
-        "cells = [Cell('digits', 'lsp', model='lenet', epochs=1), Cell('digits', 'lsp', 'grayscale', 'lenet', epochs=1)]\n"
+        "cells = [Cell('digits', 'lsp', name, 'lenet', epochs=1) for name in ('standard', 'grayscale')]\n"
         "print(bench(cells, Path(sys.argv[1]), Run(0, device='cpu'))[0])\n"
     )
     words = [sys.executable, "-c", program, str(tmp_path)]
