@@ -103,14 +103,19 @@ def test_a_large_table_lies_in_a_file_and_is_saved_from_there(tmp_path: Path, mo
     assert [path.name for path in tmp_path.iterdir()] == ["stage.safetensors"]
 
 
-def test_a_directory_refuses_another_configuration(tmp_path: Path) -> None:
+def test_a_directory_that_holds_work_refuses_another_configuration(tmp_path: Path) -> None:
+    """By the name of what differs, inner values included."""
     run = Run(0, directory=tmp_path)
-    run.claim({"method": "em", "steps": 20})
-    run.claim({"method": "em", "steps": 20})
-    with pytest.raises(ValueError, match="another steps"):
-        run.claim({"method": "em", "steps": 10})
+    run.claim({"method": {"name": "em", "steps": 20}, "size": 32})
+    run.claim({"method": {"name": "em", "steps": 10}, "size": 32})  # nothing was made yet
+    list(run.loop("stage", 1, {}))
+    run.claim({"method": {"name": "em", "steps": 10}, "size": 32})
+    with pytest.raises(ValueError, match=r"another method.steps: choose"):
+        run.claim({"method": {"name": "em", "steps": 20}, "size": 32})
+    with pytest.raises(ValueError, match=r"another method.name, method.steps, size"):
+        run.claim({"method": {"name": "tap"}, "size": 64})
     with pytest.raises(ValueError, match="another seed"):
-        replace(run, seed=1).claim({"method": "em", "steps": 20})
+        replace(run, seed=1).claim({"method": {"name": "em", "steps": 10}, "size": 32})
 
 
 def test_progress_is_reported_and_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

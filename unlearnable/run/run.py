@@ -198,19 +198,16 @@ class Run:
         self.report(stage, total, total)
 
     def claim(self, configuration: dict[str, Any]) -> None:
-        """Binds the directory to one configuration. Raises ValueError where it was begun with another."""
-        if self.directory is None:
+        """Binds the directory to one configuration. ValueError where it was begun with another and holds work."""
+        if self.directory is None or not self.first:
             return
         wanted = json.loads(json.dumps(configuration | {"seed": self.seed}))
         path = self.directory / "run.json"
-        if not self.first:
-            return
-        if path.exists():
-            found = json.loads(path.read_text())
-            differing = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
-            if differing:
-                raise ValueError(f"{self.directory} was begun with another {', '.join(differing)}: choose a new folder")
-        else:
+        found = json.loads(path.read_text()) if path.exists() else wanted
+        differing = _differing(wanted, found)
+        if differing and any(other != path for other in self.directory.iterdir()):
+            raise ValueError(f"{self.directory} was begun with another {', '.join(differing)}: choose a new folder")
+        if differing or not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             checkpoint.write_atomically(path, json.dumps(wanted, indent=1).encode())
 
@@ -234,6 +231,14 @@ class Run:
         if about.get("ended"):
             self.ended[stage] = about["ended"]
         return step
+
+
+def _differing(wanted: Any, found: Any, name: str = "") -> list[str]:
+    """The names of the values that differ, those of inner ones joined by dots."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        inner = [_differing(wanted.get(k), found.get(k), f"{name}.{k}") for k in sorted(wanted | found)]
+        return [value for values in inner for value in values]
+    return [] if wanted == found else [name.lstrip(".")]
 
 
 def _cpu_has_bf16() -> bool:
