@@ -13,10 +13,11 @@ from unlearnable.models import build
 from unlearnable.perturbation import apply
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections import protection
-from unlearnable.protections._pgd import frozen, minimise_error
+from unlearnable.protections._pgd import Term, descend, frozen
 from unlearnable.protections.class_filters import Filters
 from unlearnable.protections.lsp import Patches
 from unlearnable.run import Run
+from unlearnable.training import forward
 
 
 def lsp_in_numpy(
@@ -134,7 +135,9 @@ def test_one_step_of_em_is_the_papers_step(small: ImageSet, run: Run) -> None:
     assert delta.grad is not None
     by_hand = (start - 0.8 / 255 * delta.grad.sign()).clamp(-8 / 255, 8 / 255)
     by_hand = (x + by_hand).clamp(0, 1) - x
-    ours = minimise_error(frozen(network, run), x, y, start, 1, 0.8 / 255, LINF8, run)
+    judge = frozen(network, run)
+    term = Term("error", lambda pixels: F.cross_entropy(forward(judge, pixels, run), y, reduction="sum"), 0.8 / 255)
+    ours, _ = descend([term], x, start, 1, LINF8)
     slope = delta.grad.abs()
     sure = slope > slope.quantile(0.05)  # rounding may flip the sign of a vanishing gradient
     assert torch.allclose(ours[sure], by_hand[sure], atol=1e-6)

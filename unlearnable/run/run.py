@@ -48,7 +48,7 @@ class Run:
     """Where and how: everything a method needs to know about the machine and the moment.
 
     directory: where checkpoints go; None keeps none. save_every: seconds between two checkpoints, more where saving
-    takes long. ended: why each stage that is over came to its end.
+    takes long; 0: one after every step. ended: why each stage that is over came to its end.
     Raises ValueError for a device or precision that is not allowed or not there.
     """
 
@@ -182,7 +182,8 @@ class Run:
             self.report(stage, step, total)
             yield step
             began = time.monotonic()
-            if ranks.said_by_first(began - saved > max(self.save_every, took / _SAVING)):
+            wait = max(self.save_every, took / _SAVING) if self.save_every else 0.0
+            if ranks.said_by_first(began - saved > wait):
                 self._save(stage, step + 1, state)
                 saved = time.monotonic()
                 took = saved - began
