@@ -1,6 +1,7 @@
 """Two processes that fit together: each owns its rows, both end with the same surrogate and the whole perturbation."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,14 +38,18 @@ METHODS = {
 }
 
 
-def torchrun(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Two processes, on a port of this run's own; once more where gloo's threads abort a process (docs/LOG.md)."""
+def torchrun(words: list[str], made: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Two processes, on a port of this run's own; once more where gloo's threads abort a process (docs/LOG.md), without
+    what the first try made.
+    """
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     command = [sys.executable, *launcher, "--rdzv-endpoint=localhost:0", *words]
     for _ in range(3):
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if "terminate called without an active exception" not in done.stderr:
             break
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
     return done
 
 
@@ -89,7 +94,7 @@ def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: P
         Image.fromarray(draws.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{place}.png")
     flags = ["--model", "lenet", "--rounds", "2", "--train_steps", "2", "--steps", "1", "--batch", "8", "--json"]
     fitted = tmp_path / "fitted"
-    done = torchrun(["-m", "unlearnable", "fit", "em", str(tmp_path / "pictures"), str(fitted), *flags])
+    done = torchrun(["-m", "unlearnable", "fit", "em", str(tmp_path / "pictures"), str(fitted), *flags], fitted)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["out"] == str(fitted), "one answer, from the first rank"
     assert sorted(path.name for path in fitted.iterdir()) == ["config.json", "perturbation.safetensors"]
