@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from unlearnable.data import ImageSet
@@ -37,12 +38,16 @@ class NoisyImages:
             if part < len(parts):
                 yield part + 1, count, parts[part]
 
+    def drawn(self, stage: str, step: int, batch: int) -> Index:
+        """The rows that a surrogate is trained on at a step, in a new order every epoch: this rank's part."""
+        mine, size = self._run.shard(len(self._images)), self._run.share(batch)
+        epoch, part = divmod(step, -(-len(mine) // size))
+        order = torch.randperm(len(mine), generator=self._run.rng(f"{stage}-order", epoch))
+        return mine[order.split(size)[part]]
+
     def clean(self, rows: Tensor) -> tuple[Pixels, Labels]:
         """Images as 0..1 and their labels, on the device."""
-        rows = rows.to(self._images.device)
-        return to_float(self._images[rows].to(self._run.at)), self._labels[rows.to(self._labels.device)].to(
-            self._run.at
-        )
+        return to_float(self._read(self._images, rows)), self._read(self._labels, rows)
 
     def noisy(self, rows: Tensor) -> tuple[Pixels, Labels]:
         """The images with their deltas as they are now, and their labels."""
@@ -51,17 +56,17 @@ class NoisyImages:
 
     def delta(self, rows: Tensor) -> Pixels:
         """The deltas of images, on the device."""
-        owners = rows if self._owners is None else self._owners[rows.to(self._owners.device)]
-        return unpack(self.table[owners.to(self.table.device)].to(self._run.at), self._unit)
+        owners = rows if self._owners is None else self._read(self._owners, rows)
+        return unpack(self._read(self.table, owners), self._unit)
 
     def keep(self, rows: Tensor, delta: Pixels) -> None:
         """Overwrites the deltas of images; with owners, each of theirs becomes the mean over its images."""
         if self._owners is None:
             self.table[rows.to(self.table.device)] = pack(delta, self._budget).to(self.table.device)
             return
-        owners = self._owners[rows.to(self._owners.device)]
+        owners = self._read(self._owners, rows)
         for owner in owners.unique():
-            mean = delta[(owners == owner).to(delta.device)].mean(0, keepdim=True)
+            mean = delta[owners == owner].mean(0, keepdim=True)
             self.table[owner] = pack(mean, self._budget)[0].to(self.table.device)
 
     def sample_wise(self) -> SampleWise:
@@ -72,3 +77,7 @@ class NoisyImages:
     def class_wise(self) -> ClassWise:
         """What was found, a delta for each class."""
         return ClassWise(unpack(self.table.cpu(), self._unit))
+
+    def _read(self, table: Tensor, rows: Tensor) -> Tensor:
+        """Rows of a tensor that may lie in memory or on the device, on the device."""
+        return table[rows.to(table.device)].to(self._run.at)

@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unlearnable.pixels import Budget, Pixels, project
 from unlearnable.run import Run
-from unlearnable.training import direction
+from unlearnable.training import CropFlip, direction
 
 
 def frozen(network: nn.Module, run: Run) -> nn.Module:
@@ -57,6 +57,11 @@ def descend(
             values[term.name] = value.detach()
         delta = (x + project(moved, budget)).clamp(0, 1) - x
     return delta.detach(), values
+
+
+def cropped(x: Pixels, padding: int, rng: torch.Generator) -> Pixels:
+    """A random crop of every image, flipped or not; the images as they are where padding is 0."""
+    return CropFlip(padding).crop(x, rng) if padding else x
 
 
 def uniform(x: Pixels, budget: Budget, rng: torch.Generator) -> Pixels:

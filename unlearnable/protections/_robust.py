@@ -16,10 +16,10 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
 from unlearnable.protections._noise import NoisyImages
-from unlearnable.protections._pgd import Term, descend, uniform
+from unlearnable.protections._pgd import Term, cropped, descend, uniform
 from unlearnable.protections._surrogate import Surrogate
 from unlearnable.run import Run
-from unlearnable.training import CropFlip, attack, forward
+from unlearnable.training import attack, forward
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class RobustSurrogate(ABC):
         def loss(pixels: Pixels) -> Tensor:
             total = torch.zeros((), device=pixels.device)
             for _ in range(max(1, views)):
-                view = CropFlip(self.padding).crop(pixels, rng) if views and self.padding else pixels
+                view = cropped(pixels, self.padding if views else 0, rng)
                 if inner_steps is not None and self.radius:
                     worst = attack(judge, view.detach(), y, self.ball, inner_steps, rng, run)
                     view = view + (worst - view).detach()
@@ -98,15 +98,12 @@ class RobustSurrogate(ABC):
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Noise for a batch, an adversarial step of the surrogate on it, and at the end noise for every image."""
         prepared = self.prepare(data, run)
-        images, mine = NoisyImages(data, self.budget, run), run.shard(len(data))
+        images = NoisyImages(data, self.budget, run)
         surrogate = Surrogate.start(
             self.model, data, run, self.stage, self.lr, self.momentum, self.weight_decay
         )  # fmt: skip
-        size = run.share(self.batch)
-        an_epoch = -(-len(mine) // size)
         for turn in run.loop(self.stage, self.iterations, surrogate.state):
-            order = torch.randperm(len(mine), generator=run.rng(f"{self.stage}-order", turn // an_epoch))
-            rows = mine[order.split(size)[turn % an_epoch]]
+            rows = images.drawn(self.stage, turn, self.batch)
             judge = surrogate.judge(run)
             figures = self._search(judge, images, rows, prepared, run, turn)
             self._train(surrogate, judge, images, rows, run, turn)
@@ -133,8 +130,7 @@ class RobustSurrogate(ABC):
     ) -> None:
         """One adversarial step on a fresh view of the protected batch."""
         x, y = images.noisy(rows)
-        if self.padding:
-            x = CropFlip(self.padding).crop(x, run.rng(f"{self.stage}-view", turn))
+        x = cropped(x, self.padding, run.rng(f"{self.stage}-view", turn))
         if self.radius:
             x = attack(judge, x, y, self.ball, self.attack_steps, run.rng(f"{self.stage}-attack", turn), run)
         surrogate.step(x, y, run, self.lr * 0.1 ** (turn // self.decay))

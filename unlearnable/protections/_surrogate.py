@@ -55,7 +55,7 @@ class Surrogate:
 
     def judge(self, run: Run) -> nn.Module:
         """The network as it judges images now. Raises ValueError where training has gone astray."""
-        if not all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
+        if not torch.stack([weight.isfinite().all() for weight in self.network.parameters()]).all():
             lr = self.optimiser.param_groups[0]["lr"]
             raise ValueError(
                 f"the surrogate of {self.stage} could not be trained: its weights are not finite at lr {lr:g}"

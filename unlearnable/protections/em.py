@@ -97,7 +97,7 @@ class EM:
         mine = run.shard(len(data)) if self.scope == "sample" else torch.arange(len(data))
         state = surrogate.state | {"delta": images.table}
         for turn in run.loop(stage, self.rounds, state):
-            self._train(surrogate, images, run.shard(len(data)), run, turn)
+            self._train(surrogate, images, run, turn)
             judge = surrogate.judge(run)
             for part, rows in enumerate(mine.split(self.batch)):
                 x, y = images.clean(rows)
@@ -122,13 +122,11 @@ class EM:
     def _loss(self, judge: nn.Module, y: Labels, run: Run, rng: torch.Generator, pixels: Pixels) -> Tensor:
         return F.cross_entropy(forward(judge, self._view(pixels, rng), run), y, reduction="sum")
 
-    def _train(self, surrogate: Surrogate, images: NoisyImages, mine: Tensor, run: Run, turn: int) -> None:
+    def _train(self, surrogate: Surrogate, images: NoisyImages, run: Run, turn: int) -> None:
         """The surrogate's turn: train_steps batches of SGD on the protected images, the order going on across turns."""
-        size = run.share(self.batch)
-        an_epoch, stage = -(-len(mine) // size), type(self).__name__.lower()
+        stage = type(self).__name__.lower()
         for step in range(turn * self.train_steps, (turn + 1) * self.train_steps):
-            order = torch.randperm(len(mine), generator=run.rng(f"{stage}-order", step // an_epoch))
-            x, y = images.noisy(mine[order.split(size)[step % an_epoch]])
+            x, y = images.noisy(images.drawn(stage, step, self.batch))
             x = self._view(x, run.rng(f"{stage}-train-view", step))
             surrogate.step(x, y, run, self._rate(turn), clip=5.0)
 

@@ -30,9 +30,8 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
 from unlearnable.protections._noise import NoisyImages
-from unlearnable.protections._pgd import Term, descend, uniform
+from unlearnable.protections._pgd import Term, cropped, descend, uniform
 from unlearnable.run import Run
-from unlearnable.training import CropFlip
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class PIL:
             total = 0.0
             for part, rows in enumerate(run.batches(len(data), self.batch, run.rng("pil-order", epoch))):
                 x, y = to_float(data.images[rows].to(run.at)), data.labels[rows].to(run.at)
-                x = CropFlip(self.padding).crop(x, run.rng("pil-view", epoch, part)) if self.padding else x
+                x = cropped(x, self.padding, run.rng("pil-view", epoch, part))
                 loss = F.cross_entropy(network(x), y)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()

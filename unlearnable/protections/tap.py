@@ -25,7 +25,7 @@ from torch import Tensor
 
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._fixed import FixedSurrogate, Goal, check_goal, misled
-from unlearnable.training import CropFlip
+from unlearnable.protections._pgd import cropped
 
 _QUICK = {"model": "cnn", "epochs": 20, "surrogate_batch": 64, "steps": 20, "step_size": 2 / 255, "restarts": 1}
 
@@ -58,4 +58,4 @@ class TAP(FixedSurrogate):
 
     def view(self, pixels: Pixels, rng: torch.Generator) -> Pixels:
         """A random crop, flipped or not."""
-        return CropFlip(self.padding).crop(pixels, rng) if self.padding else pixels
+        return cropped(pixels, self.padding, rng)
