@@ -72,6 +72,15 @@ def test_gradients_reach_the_image_and_not_the_weights(told: Score, small: Image
     assert not any(weight.requires_grad for weight in told.network.parameters())
 
 
+def test_one_that_is_told_no_label_serves_any_classes(told: Score, tmp_path: Path) -> None:
+    told.save(tmp_path / "told", {})
+    replace(told, network=scores.UNet(8, 2, 0), classes=0).save(tmp_path / "untold", {})
+    assert scores.load(tmp_path / "told", 10).classes == 10
+    assert scores.load(tmp_path / "untold", 3).classes == 0
+    with pytest.raises(ValueError, match=r"told knows 10 classes, the images have 3: take one"):
+        scores.load(tmp_path / "told", 3)
+
+
 @pytest.mark.parametrize("patch", [1, 2])
 @pytest.mark.parametrize("sides", [(8, 8), (13, 10), (32, 17)])
 def test_any_size_goes_in_and_comes_out(patch: int, sides: tuple[int, int]) -> None:
@@ -146,6 +155,9 @@ def test_what_purify_refuses(told: Score, small: ImageSet, run: Run, tmp_path: P
     unlabelled = ImageSet(small.images, torch.full_like(small.labels, -1), small.classes)
     with pytest.raises(ValueError, match="needs a label"):
         Purify(tmp_path, noise=0.05)(unlabelled, run)
+    fewer = ImageSet(small.images, small.labels % 3, ("a", "b", "c"))
+    with pytest.raises(ValueError, match="knows 10 classes, the images have 3"):
+        Purify(tmp_path, noise=0.05)(fewer, run)
     with pytest.raises(ValueError, match="holds no score network"):
         Purify(tmp_path / "none")(small, run)
     with pytest.raises(ValueError, match="noise above 0"):

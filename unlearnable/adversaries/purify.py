@@ -51,7 +51,7 @@ class Purify(Purifier):
             raise ValueError(f"purify needs noise above 0 and at least 1 step, got {self.noise} and {self.steps}")
 
     def __call__(self, data: ImageSet, run: Run) -> Bytes:
-        network = self.network().to(run)
+        network = self.network(data).to(run)
         pure = data.images.clone(memory_format=torch.contiguous_format)
         batches = list(run.batches(len(data), _BATCH))
         for number in run.loop("purify", len(batches), {"images": pure}):
@@ -62,10 +62,10 @@ class Purify(Purifier):
             pure[rows] = release(data.images[rows], found.cpu(), UNBOUNDED)
         return pure
 
-    def network(self) -> Score:
-        """The score network. Raises ValueError where there is none, or one that does not serve."""
+    def network(self, data: ImageSet) -> Score:
+        """The score network. Raises ValueError where there is none, or one that does not serve these images."""
         folder = SHIPPED if self.score is None else self.score
-        network = load(folder)
+        network = load(folder, len(data.classes))
         if self.noise > max(network.sigmas) * 1.001:
             raise ValueError(f"{folder} knows noise up to {max(network.sigmas):g}, not {self.noise:g}")
         return network

@@ -82,10 +82,7 @@ class Collapse(RobustSurrogate):
             if (folder := run.beside("score")) is not None:
                 trained.save(folder, {"training": asdict(training), "data": data.fingerprint})
             return trained.to(run)
-        found = load(Path(self.score))
-        if found.classes not in (0, len(data.classes)):
-            raise ValueError(f"{self.score} knows {found.classes} classes, the images have {len(data.classes)}")
-        return found.to(run)
+        return load(Path(self.score), len(data.classes)).to(run)
 
     def terms(self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any) -> Sequence[Term]:
         """Equation 6: the error, and the norm of the score or the way along it."""

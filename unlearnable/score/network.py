@@ -121,8 +121,11 @@ class Score:
         write_atomically(folder / "config.json", json.dumps(about | own, indent=1).encode())
 
 
-def load(folder: Path) -> Score:
-    """A saved score network, in float32. Raises ValueError where the folder holds none that can be read."""
+def load(folder: Path, classes: int | None = None) -> Score:
+    """A saved score network, in float32. classes: of the images that it is to judge, where they are known.
+
+    Raises ValueError where the folder holds none that can be read, or one that is told labels of other classes.
+    """
     try:
         config = json.loads((folder / "config.json").read_text())
         network = UNet(config["width"], config["patch"], config["classes"])
@@ -130,4 +133,9 @@ def load(folder: Path) -> Score:
         sigmas = tuple(config["sigmas"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{folder} holds no score network (config.json, score.safetensors): {error}") from None
+    if classes is not None and config["classes"] not in (0, classes):
+        raise ValueError(
+            f"{folder} knows {config['classes']} classes, the images have {classes}: "
+            "take one that was trained on images of the same classes, or one that is told no labels"
+        )
     return Score(network.eval().requires_grad_(False), config["width"], config["patch"], config["classes"], sigmas)
