@@ -1,22 +1,24 @@
 """Methods with a surrogate that stays as it is: against the papers' step written by hand, and what they promise."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fits import delta_of, resumed
 from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import SampleWise, apply
-from unlearnable.pixels import Budget, to_float, unpack
+from unlearnable.perturbation import apply
+from unlearnable.pixels import Budget, to_float
 from unlearnable.protections import protection
 from unlearnable.protections._fixed import FixedSurrogate
 from unlearnable.protections.sep import SEP
 from unlearnable.protections.tap import TAP
-from unlearnable.run import Cancelled, Progress, Run
+from unlearnable.run import Progress, Run
 from unlearnable.training import Contrastive, CropFlip, Recipe, accuracy, predict
 
 # digits are black and white: to look like another digit they need a larger budget than photographs do
@@ -31,12 +33,6 @@ def method_of(name: str, **values: Any) -> FixedSurrogate:
     made = protection(name, **values | own)
     assert isinstance(made, FixedSurrogate)
     return made
-
-
-def delta_of(method: FixedSurrogate, data: ImageSet, run: Run) -> Tensor:
-    fitted = method.fit(data, run)
-    assert isinstance(fitted, SampleWise)
-    return unpack(fitted.delta, fitted.unit)
 
 
 def wanted_losses(name: str, logits: Tensor, y: Tensor) -> Tensor:
@@ -104,23 +100,11 @@ def test_more_restarts_are_never_worse_for_any_image(name: str, small: ImageSet,
     assert (thrice < once - 1e-4).float().mean() > 0.3
 
 
-@pytest.mark.parametrize("calls", range(1, 6))
-def test_stopped_anywhere_and_resumed_gives_the_same_bytes(
-    calls: int, small: ImageSet, run: Run, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("at", range(1, 6))
+def test_stopped_anywhere_and_resumed_gives_the_same_bytes(at: int, small: ImageSet, run: Run, tmp_path: Path) -> None:
     """Two epochs of the surrogate, then three batches: before every one of them."""
-    left = calls
-    method = method_of("tap", **SMALL)
-
-    def stop() -> bool:
-        nonlocal left
-        left -= 1
-        return left == 0
-
-    with pytest.raises(Cancelled):
-        method.fit(small, replace(run, directory=tmp_path, save_every=1e9, cancelled=stop))
-    resumed = delta_of(method, small, replace(run, directory=tmp_path))
-    assert torch.equal(resumed, delta_of(method, small, run))
+    fit = partial(delta_of, method_of("tap", **SMALL), small)
+    assert torch.equal(resumed(fit, run, tmp_path, at), fit(run))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,29 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fits import delta_of, resumed
 from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import SampleWise, apply
-from unlearnable.pixels import to_float, unpack
+from unlearnable.perturbation import apply
+from unlearnable.pixels import to_float
 from unlearnable.protections import protection
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, descend
 from unlearnable.protections.ntga import NTGA, Evolved, kernels
-from unlearnable.run import Cancelled, Progress, Run
+from unlearnable.run import Progress, Run
 
 SMALL = NTGA(layers=2, time=2000.0, validation=30, block=40, steps=3)
 
 
 def points(n: int, d: int, name: str, run: Run) -> Tensor:
     return torch.rand(n, d, generator=run.rng(name), dtype=torch.float64)
-
-
-def delta_of(method: NTGA, data: ImageSet, run: Run) -> Tensor:
-    fitted = method.fit(data, run)
-    assert isinstance(fitted, SampleWise)
-    return unpack(fitted.delta, fitted.unit)
 
 
 def plainly(x: Tensor, y: Tensor, seen: Tensor, layers: int, time: float) -> Tensor:
@@ -179,21 +174,11 @@ def test_the_published_codes_setting_is_one_full_step(small: ImageSet, run: Run)
     assert (levels[inside].abs() == 8).float().mean() > 0.99
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3])
-def test_stopped_anywhere_and_resumed_gives_the_same_bytes(
-    calls: int, small: ImageSet, run: Run, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_stopped_anywhere_and_resumed_gives_the_same_bytes(at: int, small: ImageSet, run: Run, tmp_path: Path) -> None:
     """Before each of three blocks."""
-    left = calls
-
-    def stop() -> bool:
-        nonlocal left
-        left -= 1
-        return left == 0
-
-    with pytest.raises(Cancelled):
-        SMALL.fit(small, replace(run, directory=tmp_path, save_every=1e9, cancelled=stop))
-    assert torch.equal(delta_of(SMALL, small, replace(run, directory=tmp_path)), delta_of(SMALL, small, run))
+    fit = partial(delta_of, SMALL, small)
+    assert torch.equal(resumed(fit, run, tmp_path, at), fit(run))
 
 
 def test_what_cannot_work_is_refused(small: ImageSet, run: Run) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from fits import delta_of
 from pictures import write_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,8 +16,7 @@ from unlearnable import job
 from unlearnable.adversaries.purify import Purify
 from unlearnable.data import ImageSet, digits
 from unlearnable.models import build
-from unlearnable.perturbation import SampleWise
-from unlearnable.pixels import LINF8, Budget, to_float, unpack
+from unlearnable.pixels import LINF8, Budget, to_float
 from unlearnable.protections import protection
 from unlearnable.protections._pgd import descend, frozen, uniform
 from unlearnable.protections._robust import RobustSurrogate
@@ -137,11 +137,7 @@ def test_what_the_paper_watches_is_reported_and_falls(name: str, small: ImageSet
 
 def test_without_a_radius_nothing_is_attacked(small: ImageSet, run: Run) -> None:
     """rem and sem become one method there: noise against a surrogate that is trained as usual."""
-    found: list[Tensor] = []
-    for name in ("rem", "sem"):
-        fitted = method_of(name, radius=0.0, views=1).fit(small, run)
-        assert isinstance(fitted, SampleWise)
-        found.append(unpack(fitted.delta, fitted.unit))
+    found = [delta_of(method_of(name, radius=0.0, views=1), small, run) for name in ("rem", "sem")]
     assert found[0].shape == found[1].shape
 
 
