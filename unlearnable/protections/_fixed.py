@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
-from unlearnable.protections._noise import NoisyImages
+from unlearnable.protections._noise import NoisyImages, Staged
 from unlearnable.protections._pgd import Term, descend, frozen, uniform
 from unlearnable.run import Run
 from unlearnable.training import Augmentation, Classifier, CropFlip, Objective, Recipe, forward
@@ -37,7 +37,7 @@ def check_goal(goal: str) -> None:
 
 
 @dataclass(frozen=True)
-class FixedSurrogate(ABC):
+class FixedSurrogate(Staged, ABC):
     """A surrogate trained for `epochs`, then `steps` of descent on every image; of several restarts an image keeps
     the one that was best for it.
 
@@ -57,11 +57,6 @@ class FixedSurrogate(ABC):
     step_size: float = 0.4 / 255
     restarts: int = 1
     batch: int = 512
-
-    @property
-    def stage(self) -> str:
-        """What its random numbers and checkpoints are called by."""
-        return type(self).__name__.lower()
 
     @abstractmethod
     def losses(self, logits: Tensor, y: Labels) -> Tensor:

@@ -1,4 +1,4 @@
-"""The images of a fit and the perturbations that are sought for them: what is read and written batch by batch."""
+"""The images of a fit and the perturbations that are sought for them, batch by batch; and what the fit is called."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,15 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import ClassWise, SampleWise
 from unlearnable.pixels import Budget, Index, Labels, Pixels, pack, packing, to_float, unpack
 from unlearnable.run import Run
+
+
+class Staged:
+    """A method whose class names what it draws, saves and reports: an heir has a name of its own."""
+
+    @property
+    def stage(self) -> str:
+        """What its random numbers and checkpoints are called by."""
+        return type(self).__name__.lower()
 
 
 class NoisyImages:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
-from unlearnable.protections._noise import NoisyImages
+from unlearnable.protections._noise import NoisyImages, Staged
 from unlearnable.protections._pgd import Term, cropped, descend, uniform
 from unlearnable.protections._surrogate import Surrogate
 from unlearnable.run import Run
@@ -23,7 +23,7 @@ from unlearnable.training import attack, forward
 
 
 @dataclass(frozen=True)
-class RobustSurrogate(ABC):
+class RobustSurrogate(Staged, ABC):
     """radius: how far adversarial training may move a protected image; 0: the surrogate is trained as usual.
 
     iterations: batches of `batch` that the surrogate is trained on, at a rate that falls to a tenth every `decay`;
@@ -55,11 +55,6 @@ class RobustSurrogate(ABC):
         counts = {name: getattr(self, name) for name in ("iterations", "batch", "decay", "steps", "attack_steps")}
         if low := {name: count for name, count in counts.items() if count < 1}:
             raise ValueError(f"{', '.join(low)} must be at least 1, got {', '.join(map(str, low.values()))}")
-
-    @property
-    def stage(self) -> str:
-        """What its random numbers and checkpoints are called by."""
-        return type(self).__name__.lower()
 
     @abstractmethod
     def terms(

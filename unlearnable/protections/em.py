@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
-from unlearnable.protections._noise import NoisyImages
+from unlearnable.protections._noise import NoisyImages, Staged
 from unlearnable.protections._pgd import Term, descend
 from unlearnable.protections._surrogate import Surrogate
 from unlearnable.run import Run
@@ -34,7 +34,7 @@ from unlearnable.training import forward
 
 
 @dataclass(frozen=True)
-class EM:
+class EM(Staged):
     """Noise and network minimise the same training error in turn, until nothing is left to learn from the images.
 
     scope: "sample" gives every image its own noise, "class" every class. `steps` is 20 sample-wise, 1 class-wise.
@@ -88,26 +88,25 @@ class EM:
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Algorithm 1. `delta` has a row for each image, or for each class."""
-        stage = type(self).__name__.lower()
         owners = data.labels if self.scope == "class" else None
         images = NoisyImages(data, self.budget, run, owners)
         surrogate = Surrogate.start(
-            self.model, data, run, stage, self.lr, self.momentum, self.weight_decay
+            self.model, data, run, self.stage, self.lr, self.momentum, self.weight_decay
         )  # fmt: skip
         mine = run.shard(len(data)) if self.scope == "sample" else torch.arange(len(data))
         state = surrogate.state | {"delta": images.table}
-        for turn in run.loop(stage, self.rounds, state):
+        for turn in run.loop(self.stage, self.rounds, state):
             self._train(surrogate, images, run, turn)
             judge = surrogate.judge(run)
             for part, rows in enumerate(mine.split(self.batch)):
                 x, y = images.clean(rows)
-                loss = partial(self._loss, judge, y, run, run.rng(f"{stage}-view", turn, part))
+                loss = partial(self._loss, judge, y, run, run.rng(f"{self.stage}-view", turn, part))
                 term = Term("loss", loss, self.step_size)
                 images.keep(rows, descend([term], x, images.delta(rows), self.steps, self.budget)[0])
             error = self._error(judge, images, mine, run)
-            run.report(stage, turn + 1, self.rounds, {"error": error})
+            run.report(self.stage, turn + 1, self.rounds, {"error": error})
             if error <= self.stop_error:
-                run.stop(stage, self.rounds, state, f"error {error:.4f} after {turn + 1} rounds")
+                run.stop(self.stage, self.rounds, state, f"error {error:.4f} after {turn + 1} rounds")
                 break
         return images.sample_wise() if self.scope == "sample" else images.class_wise()
 
@@ -124,10 +123,9 @@ class EM:
 
     def _train(self, surrogate: Surrogate, images: NoisyImages, run: Run, turn: int) -> None:
         """The surrogate's turn: train_steps batches of SGD on the protected images, the order going on across turns."""
-        stage = type(self).__name__.lower()
         for step in range(turn * self.train_steps, (turn + 1) * self.train_steps):
-            x, y = images.noisy(images.drawn(stage, step, self.batch))
-            x = self._view(x, run.rng(f"{stage}-train-view", step))
+            x, y = images.noisy(images.drawn(self.stage, step, self.batch))
+            x = self._view(x, run.rng(f"{self.stage}-train-view", step))
             surrogate.step(x, y, run, self._rate(turn), clip=5.0)
 
     def _error(self, judge: nn.Module, images: NoisyImages, mine: Tensor, run: Run) -> float:
