@@ -1,8 +1,12 @@
-"""What the tests share: small real images (scikit-learn's digits) and a run on the CPU."""
+"""What the tests share: small real images (scikit-learn's digits), a run on the CPU, and a command line in a folder."""
+
+from pathlib import Path
 
 import pytest
 import torch
+from commands import Command, Ended, picture
 
+from unlearnable.cli import main
 from unlearnable.data import ImageSet, digits
 from unlearnable.run import Run
 
@@ -19,3 +23,26 @@ def small() -> ImageSet:
 @pytest.fixture
 def run() -> Run:
     return Run(seed=0, device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str | Path) -> Ended:
+        code = main([str(word) for word in words])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes of two pictures, and a file that is no picture."""
+    folder = tmp_path / "photos"
+    for i, name in enumerate(("cat/a.png", "cat/b.jpg", "dog/a.png", "dog/c.png")):
+        picture(folder / name, i)
+    (folder / "notes.txt").write_text("mine")
+    return folder

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
@@ -52,6 +53,13 @@ def flat(root: Path, count: int = 8, make: Callable[[int], Image.Image] = noise)
     for number in range(count):
         put(root / f"{number:03d}.png", make(number))
     return root
+
+
+def packed(source: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(source.rglob("*")):
+            file.write(path, path.relative_to(source))
+    return archive
 
 
 def tree(root: Path) -> dict[str, str]:

@@ -1,0 +1,116 @@
+"""How a command ends: stopped, out of room, by a bug or as a process; and what it says then."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import PROTECT_KEYS, Command, picture, refused
+
+from unlearnable import cli, job
+from unlearnable.cli.verbs import VERBS
+from unlearnable.run import Run
+
+
+def test_ctrl_c_says_how_to_go_on(command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(asked: job.Job, run: Run) -> job.Summary:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "protect", interrupted)
+    ended = command("protect", photos, "out")
+    assert (ended.code, ended.out) == (130, "")
+    assert ended.err == "stopped: the same command with --resume goes on where it stopped\n"
+
+
+def test_a_full_disk_is_one_line_and_how_to_go_on(
+    command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def halted(asked: job.Job, run: Run) -> job.Summary:
+        raise job.Halted("DST 'out' takes no more: No space left on device")
+
+    monkeypatch.setattr(job, "protect", halted)
+    assert "No space left on device; once that is mended" in refused(command("protect", photos, "out"))
+
+
+@pytest.mark.parametrize("bug", [RuntimeError("a bug"), KeyError("a bug")])
+def test_a_bug_keeps_its_traceback(
+    command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch, bug: Exception
+) -> None:
+    def fall_over(asked: job.Job, run: Run) -> job.Summary:
+        raise bug
+
+    monkeypatch.setattr(job, "protect", fall_over)
+    with pytest.raises(type(bug), match="a bug"):
+        command("protect", photos, "out")
+
+
+def test_a_value_error_that_nobody_of_us_raised_is_a_bug_too(
+    command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own words for a slip of ours must not be shown as the user's mistake."""
+    monkeypatch.setattr(job, "protect", lambda asked, run: int("x"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        command("protect", photos, "out")
+
+
+def test_whatever_a_library_prints_stays_out_of_the_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(args: object, run: object) -> cli.answer.Answer:
+        print("loading ...")
+        return cli.answer.Answer({"a": 1}, "a")
+
+    monkeypatch.setitem(VERBS, "list", cli.verbs.Verb("", VERBS["list"].flags, chatty))
+    ended = command("list", "--json")
+    assert ended.out == '{"a": 1}\n'
+    assert "loading" in ended.err
+
+
+def started(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    line = [sys.executable, "-m", "unlearnable", *words]
+    return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=120)
+
+
+def test_as_a_process_it_protects(photos: Path, tmp_path: Path) -> None:
+    ended = started("protect", str(photos), str(tmp_path / "out"), "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert list(json.loads(ended.stdout)) == PROTECT_KEYS
+    ended = started("protect", str(photos), str(tmp_path / "out"), "--json")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    line = [sys.executable, "-m", "unlearnable", "--help"]
+    ended = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, check=False, env=environment, timeout=60)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def _heed_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_ctrl_c_in_the_middle_keeps_what_was_done(tmp_path: Path) -> None:
+    for i in range(60):  # large enough that the signal comes before the end
+        picture(tmp_path / "many" / f"{i}.png", i, (800, 600))
+    out = tmp_path / "out"
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    line = [sys.executable, "-m", "unlearnable", "protect", str(tmp_path / "many"), str(out), "--quiet"]
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heed_ctrl_c
+    ) as process:
+        while process.poll() is None and not list(out.glob("*.png")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
+    assert complaint == "stopped: the same command with --resume goes on where it stopped\n"
+    resumed = started("protect", str(tmp_path / "many"), str(out), "--resume", "--json")
+    assert (resumed.returncode, json.loads(resumed.stdout)["protected"]) == (0, 60)

@@ -1,0 +1,158 @@
+"""The verbs at their work, through the real entry point: what they print, what they write, how they end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import PROTECT_KEYS, Command, picture, refused
+from pictures import write_digits
+
+from unlearnable.adversaries import SHORT
+from unlearnable.cli.measuring import matching
+from unlearnable.experiment import Cell
+from unlearnable.protections import PROTECTIONS
+from unlearnable.suites import SUITES
+
+
+def test_protect_prints_exactly_the_promised_keys(command: Command, photos: Path) -> None:
+    ended = command("protect", photos, "out", "--json", "--eps", "4/255")
+    assert ended.code == 0
+    said = ended.json
+    assert list(said) == PROTECT_KEYS
+    assert (said["protected"], said["copied"], said["failed"]) == (4, 1, 0)
+    assert (said["max_abs_delta"], said["method"], said["eps"]) == (4, "lsp", "4/255")
+    assert Path("out/cat/b.png").exists()
+
+
+def test_protect_for_people_says_the_same_and_how_to_check_it(command: Command, photos: Path) -> None:
+    ended = command("protect", photos, "out")
+    assert ended.out.startswith("4 protected, 1 copied, 0 failed in ")
+    assert f"unlearnable verify {photos} out" in ended.out
+
+
+def test_a_failed_item_is_named_on_stderr_and_counted(command: Command, photos: Path) -> None:
+    (photos / "cat" / "broken\n.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    ended = command("protect", photos, "out", "--json", "--quiet")
+    assert ended.code == 1
+    assert ended.json["failed"] == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith(r"failed: cat/broken\n.png: ")
+
+
+def test_a_dry_run_writes_nothing(command: Command, photos: Path) -> None:
+    ended = command("protect", photos, "out", "--dry-run", "--json")
+    assert ended.code == 0
+    assert list(ended.json) == PROTECT_KEYS
+    assert (ended.json["protected"], ended.json["seconds"]) == (4, None)
+    assert not Path("out").exists()
+    assert "nothing was written" in command("protect", photos, "out", "--dry-run").out
+
+
+def test_protect_goes_on_or_starts_anew_only_when_told(command: Command, photos: Path) -> None:
+    assert command("protect", photos, "out").code == 0
+    assert "--resume" in refused(command("protect", photos, "out"))
+    assert command("protect", photos, "out", "--resume").code == 0
+    assert command("protect", photos, "out", "--overwrite", "--seed", "3").code == 0
+
+
+def test_the_same_seed_gives_the_same_bytes(command: Command, photos: Path) -> None:
+    for out, seed in (("one", "5"), ("two", "5"), ("three", "6")):
+        command("protect", photos, out, "--seed", seed)
+    one, two, three = ((Path(out) / "cat" / "a.png").read_bytes() for out in ("one", "two", "three"))
+    assert one == two != three
+
+
+def test_what_is_typed_wins_over_a_recipe_and_a_recipe_over_defaults(command: Command, photos: Path) -> None:
+    Path("recipe.yaml").write_text("method: random\neps: 2/255\nseed: 3\n")
+    by_recipe = command("protect", photos, "one", "--json", "--config", "recipe.yaml").json
+    assert (by_recipe["method"], by_recipe["eps"]) == ("random", "2/255")
+    typed = command("protect", photos, "two", "--eps", "3/255", "--config=recipe.yaml", "--json").json
+    assert (typed["method"], typed["eps"]) == ("random", "3/255")
+
+
+def test_verify_finds_what_was_changed_and_what_is_missing(command: Command, photos: Path) -> None:
+    command("protect", photos, "out")
+    ended = command("verify", photos, "out", "--json")
+    assert (ended.code, list(ended.json)) == (0, ["checked", "bad", "max_abs_delta", "missing"])
+    assert ended.json["bad"] == ended.json["missing"] == 0
+    picture(Path("out/cat/a.png"), 40)
+    Path("out/dog/a.png").unlink()
+    ended = command("verify", photos, "out", "--json", "--quiet")
+    assert (ended.code, ended.json["bad"], ended.json["missing"]) == (1, 1, 1)
+    assert [line.rpartition(": ")[0].split(": ")[1] for line in ended.err.splitlines()] == ["cat/a.png", "dog/a.png"]
+
+
+def test_a_fitted_method_protects(command: Command, photos: Path) -> None:
+    said = command("fit", "lsp", photos, "fitted", "--eps", "2/255", "--patch", "4", "--size", "16", "--json").json
+    assert said == {"method": "lsp", "eps": "2/255", "out": "fitted"}
+    config = json.loads(Path("fitted/config.json").read_text())
+    assert config["protection"]["patch"] == 4
+    said = command("protect", photos, "out", "--method", "fitted", "--json").json
+    assert (said["protected"], said["max_abs_delta"], said["eps"]) == (4, 2, "2/255")
+
+
+def test_the_values_of_a_preset_are_the_defaults_and_can_be_changed(command: Command, photos: Path) -> None:
+    Path("recipe.yaml").write_text("rounds: 1\ntrain_steps: 2\n")
+    assert command("fit", "em:class-quick", photos, "fitted", "--size", "16", "--config", "recipe.yaml").code == 0
+    about = json.loads(Path("fitted/config.json").read_text())["protection"]
+    preset = PROTECTIONS["em"].presets["class-quick"]
+    assert (about["rounds"], about["train_steps"]) == (1, 2)
+    assert (about["scope"], about["model"]) == (preset["scope"], preset["model"])
+
+
+def test_protect_verify_evaluate_on_a_folder_of_digits(command: Command, tmp_path: Path) -> None:
+    clean, test = write_digits(tmp_path / "clean", 8), write_digits(tmp_path / "test", 4, first=8)
+    assert command("protect", clean, "out", "--json").json["protected"] == 80
+    assert command("verify", clean, "out", "--json").json["checked"] == 80
+    Path("recipe.yaml").write_text("epochs: 3\nmodels: cnn,lenet\n")
+    ended = command("evaluate", clean, "out", test, "--json", "--config", "recipe.yaml", "--out", "report")
+    said = ended.json
+    assert list(said) == ["rows", "flags"]
+    rows, flags = said["rows"], said["flags"]
+    assert isinstance(rows, list)
+    assert isinstance(flags, list)
+    assert [row["model"] for row in rows] == ["cnn", "lenet"] * len(SHORT)
+    assert [row["adversary"] for row in rows[::2]] == list(SHORT)
+    wanted = {"adversary", "model", "seed", "clean_acc", "protected_acc", "best_protected_acc", "train_acc"}
+    assert wanted <= set(rows[0])
+    assert "few-seeds" in flags
+    assert any(Path("report").iterdir())
+
+
+def test_evaluate_for_people_is_a_table(command: Command, tmp_path: Path) -> None:
+    clean = write_digits(tmp_path / "clean", 3)
+    ended = command("evaluate", clean, clean, clean, "--epochs", "1", "--rate", "0.5", "--relabel", "kmeans:4")
+    assert ended.code == 0
+    assert "|" in ended.out
+    assert "standard" in ended.out
+
+
+def test_evaluate_refuses_a_protected_folder_that_lacks_pictures(command: Command, tmp_path: Path) -> None:
+    clean = write_digits(tmp_path / "clean", 2)
+    command("protect", clean, "out")
+    next(Path("out/3").glob("*.png")).unlink()
+    assert "lacks 1 of 20 pictures" in refused(command("evaluate", clean, "out", clean))
+
+
+def test_bench_fills_what_is_missing_and_tables_shows_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [Cell("digits", name, model="lenet", epochs=1) for name in ("clean", "random")]
+    monkeypatch.setitem(SUITES, "two", lambda tier: cells)
+    assert command("bench", "two", "--shard", "1/2", "--json").json == {
+        "measured": 1, "already": 0, "failed": 0, "out": "results"
+    }  # fmt: skip
+    seeded = [Cell("digits", "clean", model="lenet", epochs=1, seed=seed) for seed in range(3)]
+    monkeypatch.setitem(SUITES, "seeded", lambda tier: seeded)
+    assert command("bench", "seeded", "--seeds", "1", "--json").json["already"] == 1
+    assert "--seeds must be 1 or more, got 0" in refused(command("bench", "seeded", "--seeds", "0"))
+    assert command("bench", "two").out.startswith("1 cells measured, 1 were there; as a table: unlearnable tables")
+    ended = command("tables", "results")
+    assert "| `random` |" in ended.out
+    assert command("tables", "results", "--json").json == {"markdown": ended.out.rstrip("\n")}
+    assert "with 1 <= i <= n, got 3/2" in refused(command("bench", "two", "--shard", "3/2"))
+
+
+def test_rows_are_matched_by_name_whatever_the_suffix_became() -> None:
+    names = ("a/x.jpg", "a/x.png", "b/y.jpg", "c/z.png")
+    copied = ("b/y.png", "a/x.jpg.png", "c/q.png", "a/x.png")
+    assert matching(names, copied) == [1, 3, 0, None]
+    assert matching(("a/x.jpg", "a/x.png"), ("a/x.png",)) == [None, 0]

@@ -1,0 +1,52 @@
+"""Archives and tables in and out: the same as their folders, packed once, resumed without work."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from jobs import folder, job, noise, packed, put, stored, tree
+from sources import write_parquet
+
+from unlearnable.job import verify
+
+
+def test_a_zip_gives_the_same_as_its_folder(tmp_path: Path) -> None:
+    source = folder(tmp_path / "src")
+    put(source / "notes.txt", b"notes")
+    archive = packed(source, tmp_path / "src.zip")
+    job(source, tmp_path / "dst")
+    assert job(archive, tmp_path / "from-zip").protected == 8
+    assert tree(tmp_path / "from-zip") == tree(tmp_path / "dst")
+    summary = job(archive, tmp_path / "out.zip")
+    assert (summary.protected, summary.copied, summary.failed) == (8, 1, 0)
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        file.extractall(tmp_path / "unpacked")
+    assert tree(tmp_path / "unpacked") == tree(tmp_path / "dst")
+    found = verify(archive, tmp_path / "out.zip")
+    assert (found.checked, found.bad, found.missing) == (8, 0, 0)
+
+
+def test_a_packed_archive_is_resumed_without_work_and_packed_again_for_what_failed(tmp_path: Path) -> None:
+    source = folder(tmp_path / "src")
+    whole = (source / "cat" / "001.png").read_bytes()
+    put(source / "cat" / "001.png", whole[:50])
+    archive = packed(source, tmp_path / "src.zip")
+    assert job(archive, tmp_path / "out.zip").failed == 1
+    with pytest.raises(ValueError, match="holds a job already"):
+        job(archive, tmp_path / "out.zip")
+    put(source / "cat" / "001.png", whole)
+    packed(source, archive)
+    assert job(archive, tmp_path / "out.zip", resume=True).failed == 0
+    done = (tmp_path / "out.zip").read_bytes()
+    job(archive, tmp_path / "fresh.zip")
+    assert done == (tmp_path / "fresh.zip").read_bytes()
+    assert job(archive, tmp_path / "out.zip", resume=True).worked == 0
+    assert (tmp_path / "out.zip").read_bytes() == done
+
+
+def test_a_table_comes_back_as_a_table(tmp_path: Path) -> None:
+    rows = [{"bytes": stored(noise(i), "PNG"), "path": f"{i}.png"} for i in range(5)]
+    write_parquet(tmp_path / "src.parquet", rows)
+    assert job(tmp_path / "src.parquet", tmp_path / "dst.parquet").protected == 5
+    found = verify(tmp_path / "src.parquet", tmp_path / "dst.parquet")
+    assert (found.checked, found.bad, found.missing, found.max_abs_delta) == (5, 0, 0, 8)

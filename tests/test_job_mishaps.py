@@ -1,0 +1,113 @@
+"""A job that meets full disks, files it cannot write or read back, or Ctrl-C: nothing wrong stays, and it can go on."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from jobs import folder, job, manifest, packed, put, tree
+
+from unlearnable.files import Destination
+from unlearnable.job import Halted, Job, protect, protecting
+from unlearnable.run import Cancelled, Progress, Run
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, code: int, after: int) -> None:
+    calls, real = [], Destination.write
+
+    def write(self: Destination, name: str, data: bytes, scratch: Path) -> None:
+        calls.append(name)
+        if len(calls) > after:
+            raise OSError(code, os.strerror(code))
+        real(self, name, data, scratch)
+
+    monkeypatch.setattr(Destination, "write", write)
+
+
+def test_a_full_disk_stops_the_job_and_it_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = folder(tmp_path / "src", 20)
+    job(source, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        failing(patch, errno.ENOSPC, 7)
+        with pytest.raises(Halted, match="No space left on device") as error:
+            job(source, tmp_path / "dst")
+    assert str(tmp_path / "dst") in str(error.value)
+    kept = tree(tmp_path / "dst")
+    assert 0 < len(kept) <= 7
+    assert not (tmp_path / "dst" / ".unlearnable" / "scratch").exists()
+    assert job(source, tmp_path / "dst", resume=True).worked >= 13
+    assert tree(tmp_path / "dst") == tree(tmp_path / "whole")
+
+
+def test_a_disk_that_is_full_when_the_archive_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = packed(folder(tmp_path / "src"), tmp_path / "src.zip")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Destination, "finish", full)
+        with pytest.raises(Halted, match="No space left on device"):
+            job(archive, tmp_path / "dst.zip")
+    assert job(archive, tmp_path / "dst.zip", resume=True).worked == 0
+    job(archive, tmp_path / "whole.zip")
+    assert (tmp_path / "dst.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
+
+
+def test_a_file_that_cannot_be_written_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Destination.write
+
+    def write(self: Destination, name: str, data: bytes, scratch: Path) -> None:
+        if name == "cat/003.png":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        real(self, name, data, scratch)
+
+    source = folder(tmp_path / "src")
+    with monkeypatch.context() as patch:
+        patch.setattr(Destination, "write", write)
+        summary = job(source, tmp_path / "dst")
+    assert list(summary.failures) == [("cat/003.png", "Permission denied")]
+    assert summary.protected == 7
+    assert job(source, tmp_path / "dst", resume=True).failed == 0
+
+
+def test_what_reads_back_wrong_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that gives back other bytes than it was given."""
+    real = Destination.write
+
+    def write(self: Destination, name: str, data: bytes, scratch: Path) -> None:
+        if name in ("cat/003.png", "notes.txt"):
+            data = data[:-30] + bytes(30)
+        real(self, name, data, scratch)
+
+    source = folder(tmp_path / "src")
+    put(source / "notes.txt", b"a note that is longer than thirty bytes")
+    with monkeypatch.context() as patch:
+        patch.setattr(Destination, "write", write)
+        summary = job(source, tmp_path / "dst")
+    failures = dict(summary.failures)
+    assert set(failures) == {"cat/003.png", "notes.txt"}
+    assert all("read back" in reason for reason in failures.values())
+    assert not {"cat/003.png", "notes.txt"} & set(tree(tmp_path / "dst"))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "interrupted"])
+def test_a_job_that_is_stopped_can_be_resumed(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = folder(tmp_path / "src", 24)
+    job(source, tmp_path / "whole")
+
+    def listener(event: Progress) -> None:
+        if how == "interrupted" and event.stage == "protect" and event.done > 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(protecting, "_REPORTS", 0)
+    dst = tmp_path / "dst"
+    run = Run(device="cpu", precision="fp32", listener=listener,
+              cancelled=lambda: how == "cancelled" and len(tree(dst)) > 5)  # fmt: skip
+    with pytest.raises((Cancelled, KeyboardInterrupt)):
+        protect(Job(source, dst), run)
+    done = sum(status == "protected" for (status,) in manifest(dst, "status"))
+    assert 0 < done < 24
+    assert not (dst / ".unlearnable" / "scratch").exists()
+    assert job(source, dst, resume=True).worked == 24 - done
+    assert tree(dst) == tree(tmp_path / "whole")
