@@ -38,7 +38,7 @@ def bench_flags(parser: Parser, first: str) -> None:
     parser.add_argument("suite", metavar="SUITE", type=str, help="a name from unlearnable list")
     parser.add_argument("--tier", type=str, default="quick", metavar="{quick,full}", help="two cores, or one GPU")
     parser.add_argument("--out", type=str, default="results", metavar="DIR", help="a record for each cell goes there")
-    parser.add_argument("--shard", type=str, default="1/1", metavar="I/N", help="only every N-th cell, from the I-th")
+    parser.add_argument("--shard", type=str, default="1/1", metavar="I/N", help="only the cells of every N-th fit")
     parser.add_argument("--seeds", type=int, metavar="N", help="only cells of seeds below N; default: all of the suite")
 
 

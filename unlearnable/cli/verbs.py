@@ -46,6 +46,6 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("see it work on pictures that come along, no download", looking.demo_flags, looking.demo),
     "list": Verb("protections, adversaries, models and suites by name", looking.no_flags, looking.listing),
     "doctor": Verb("check this installation", looking.no_flags, looking.doctor),
-    "bench": Verb("measure a suite of the project's own", measuring.bench_flags, measuring.bench, _AGAIN),
+    "bench": Verb("measure a suite, a table of ours or of a paper", measuring.bench_flags, measuring.bench, _AGAIN),
     "tables": Verb("the records of bench as tables", measuring.tables_flags, measuring.tables),
 }  # fmt: skip

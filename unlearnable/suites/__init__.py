@@ -2,7 +2,7 @@
 
 | module | suites | of |
 |---|---|---|
-| own | main, matrix, agreement, rates, victims, robust, ablation | this project: what the README is measured on |
+| own | main, matrix, agreement, rates, victims, robust, resolution, ablation | this project: what its README shows |
 | uge | uge-table-1 to -3 | Ungeneralizable Examples |
 | collapse | collapse-table-1 to -6 | transferable unlearnable examples by data collapse |
 | one_for_all | one-for-all-table-1 to -3 | One for All |

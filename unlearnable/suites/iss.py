@@ -2,7 +2,7 @@
 
 The figures are those of the table in the authors' repository (liuzrcc/ImageShortcutSqueezing, README at commit
 005d653). CIFAR-10, ResNet-18, 60 epochs; noise of 8/255, but LSP and AR of an L2 norm of 1.0 and OPS of one pixel.
-Our `lsp:paper` has the 1.3 of LSP's own paper. Deep Confuse, ShortcutGen, TensorClog and SEP are here for the record.
+Our `lsp:paper` has the 1.3 of LSP's own paper. Deep Confuse, ShortcutGen and TensorClog are here for the record.
 """
 
 from collections.abc import Iterator

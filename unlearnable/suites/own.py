@@ -51,7 +51,7 @@ def rates(tier: str) -> list[Cell]:
 
 
 def victims(tier: str) -> list[Cell]:
-    """Optimised protections, each on other victims than the network they were made with, three seeds."""
+    """Optimised protections on the network that most are made with and on two others, three seeds."""
     cells = [_cell(tier, method, "standard", seed) for seed in range(3) for method in (CLEAN, *OPTIMISED)]
     return [replace(cell, model=model) for model in VICTIMS[tier] for cell in cells]
 
