@@ -15,6 +15,7 @@ LAYERS = (
     ("provenance",),
     ("files",),
     ("data", "models"),
+    ("encoders",),
     ("perturbation", "training", "labelling", "score"),
     ("protections", "adversaries", "metrics"),
     ("job", "experiment"),

@@ -113,7 +113,7 @@ def test_list_as_json_names_everything(command: Command) -> None:
     assert [entry["name"] for entry in protections] == list(PROTECTIONS)
     assert all(list(entry) == ["name", "paper", "needs_labels", "transfers"] for entry in protections)
     assert all("arXiv" in entry["paper"] for entry in protections)
-    assert found["encoders"] == []
+    assert found["encoders"] == ["mini", "clip"]
     assert "standard" in str(found["adversaries"])
 
 

@@ -25,7 +25,11 @@ from unlearnable.protections import protection
 from unlearnable.run import Run
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "jsonargparse", "rich", "jaxtyping", "pyyaml")
-EXTRAS = {"hf": ("pyarrow", ".parquet collections"), "heif": ("pillow_heif", "HEIC and HEIF pictures")}
+EXTRAS = {
+    "hf": ("pyarrow", ".parquet collections"),
+    "heif": ("pillow_heif", "HEIC and HEIF pictures"),
+    "clip": ("transformers", "CLIP as an encoder"),
+}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ classes are merged into groups, and whoever trains sees only the group.
 """
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from unlearnable.data import ImageSet, weights_file
+from unlearnable.encoders.words import plain
 from unlearnable.pixels import Labels, to_float
 
 CLIP = Path("weights/clip_vit_b32_text_lvis.npz")  # these lie below the data folder
@@ -85,7 +85,7 @@ def _clip_words() -> tuple[dict[str, list[int]], Points]:
         features = torch.from_numpy(table["features"].astype(np.float32))
         entries: dict[str, list[int]] = defaultdict(list)
         for row, (name, others) in enumerate(zip(table["names"], table["synonyms"], strict=True)):
-            for word in {_plain(str(name)), *map(_plain, str(others).split(", "))}:
+            for word in {plain(str(name)), *map(plain, str(others).split(", "))}:
                 entries[word].append(row)
     return entries, normalize(features, dim=1)
 
@@ -95,13 +95,13 @@ def _imagenet_words() -> tuple[dict[str, list[int]], Points]:
     lines = weights_file(IMAGENET_NAMES).read_text().splitlines()[: len(features)]
     entries: dict[str, list[int]] = defaultdict(list)
     for row, line in enumerate(lines):
-        for word in map(_plain, line.split(", ")):
+        for word in map(plain, line.split(", ")):
             entries[word].append(row)
     return entries, normalize(features - features.mean(0), dim=1)
 
 
 def _rows(name: str, entries: dict[str, list[int]]) -> list[int]:
-    word = _plain(name)
+    word = plain(name)
     if word in entries:
         return entries[word]
     last = word.split(" ")[-1]
@@ -150,7 +150,3 @@ def _thumbnails(data: ImageSet) -> Points:
 
 def _kmeans(points: Points, k: int, seed: int) -> Labels:
     return torch.from_numpy(KMeans(k, n_init=4, random_state=seed).fit_predict(points.numpy())).to(torch.int64)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[_\s-]+", " ", re.sub(r"^n\d{8}[_ ]", "", name)).strip().lower()

@@ -32,6 +32,7 @@ def demo(args: Namespace, run: "Run") -> Answer:
 def listing(args: Namespace, run: "Run") -> Answer:
     """Everything that has a name."""
     from unlearnable.adversaries import ADVERSARIES
+    from unlearnable.encoders import ENCODERS
     from unlearnable.models import MODELS
     from unlearnable.protections import PROTECTIONS, paper
     from unlearnable.suites import SUITES
@@ -40,9 +41,10 @@ def listing(args: Namespace, run: "Run") -> Answer:
         {"name": name, "paper": paper(name), "needs_labels": cls().needs_labels, "transfers": cls().transfers}
         for name, cls in PROTECTIONS.items()
     ]
-    others = {"adversaries": list(ADVERSARIES), "models": list(MODELS), "encoders": [], "suites": list(SUITES)}
+    others = {"adversaries": list(ADVERSARIES), "models": list(MODELS)}
+    others |= {"encoders": list(ENCODERS), "suites": list(SUITES)}
     lines = [f"  {entry['name']:15}{entry['paper']}{_presets(entry['name'])}" for entry in protections]
-    lines += [f"{kind}: {', '.join(names) or 'none yet'}" for kind, names in others.items()]
+    lines += [f"{kind}: {', '.join(names)}" for kind, names in others.items()]
     return Answer({"protections": protections} | others, "\n".join(["protections:", *lines]))
 
 

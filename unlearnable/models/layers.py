@@ -36,6 +36,19 @@ class Resize(nn.Module):
         return F.interpolate(x, (self.side, self.side), mode="bilinear", antialias=shrinks)
 
 
+class Bicubic(nn.Module):
+    """(n, c, h, w) in 0..1 -> (n, c, side, side), squashed as Pillow does it: bicubic, antialiased, clamped to 0..1."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2:] != (self.side, self.side):
+            x = F.interpolate(x, (self.side, self.side), mode="bicubic", antialias=True)
+        return x.clamp(0, 1)
+
+
 class Pool(nn.Module):
     """Global average: (n, c, h, w) -> (n, c)."""
 

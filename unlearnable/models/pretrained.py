@@ -35,18 +35,15 @@ class Same(nn.Conv2d):
         return F.conv2d(F.pad(x, border), self.weight, self.bias, stride, groups=self.groups)
 
 
-class Pretrained(nn.Module):
-    """(n, 3, size, size) in 0..1 -> (n, classes): a body named as the weights' file is, and a fresh `head`.
+class Body(nn.Module):
+    """The convolutions, named as the weights' file names them: random until `load_pretrained` has filled them.
 
-    Images are resized inside: up to 64 pixels they are enlarged to 96, larger ones are seen as they are, from 224 on
-    at 224. Until `load_pretrained` has filled it, the body is random, and no good start for training. Having no batch
-    normalisation it needs a small rate: fine-tuned with SGD (momentum 0.9) it learned at 0.001, forgot everything at
-    0.01 unless gradients were clipped to norm 1, and diverged at 0.1. Its head alone takes 0.01.
+    resize: what brings images to the size at which they are seen.
     """
 
-    def __init__(self, classes: int, size: int) -> None:
+    def __init__(self, resize: nn.Module) -> None:
         super().__init__()
-        self.resize = Resize(96 if size <= 64 else min(size, 224))
+        self.resize = resize
         self.blocks: list[tuple[int, int, bool]] = []  # first convolution, the one after the last, added to its input?
         self.convolutions = 0
         self._append(Same(3, 32, 3, 2))
@@ -58,7 +55,6 @@ class Pretrained(nn.Module):
         self._append(Same(inputs, FEATURES, 1))
         initialise(self, "fan_in")
         self.pool = Pool()
-        self.head = nn.Linear(FEATURES, classes)
 
     def _append(self, layer: Same) -> None:
         self.add_module(f"conv{self.convolutions:02d}", layer)
@@ -86,6 +82,20 @@ class Pretrained(nn.Module):
             x = x + y if added else y
         return self.pool(F.relu6(self._conv(self.convolutions - 1, x)))  # type: ignore[no-any-return]
 
+
+class Pretrained(Body):
+    """(n, 3, size, size) in 0..1 -> (n, classes): the body, and a fresh `head`.
+
+    Images are resized inside: up to 64 pixels they are enlarged to 96, larger ones are seen as they are, from 224 on
+    at 224. Until `load_pretrained` has filled it, the body is random, and no good start for training. Having no batch
+    normalisation it needs a small rate: fine-tuned with SGD (momentum 0.9) it learned at 0.001, forgot everything at
+    0.01 unless gradients were clipped to norm 1, and diverged at 0.1. Its head alone takes 0.01.
+    """
+
+    def __init__(self, classes: int, size: int) -> None:
+        super().__init__(Resize(96 if size <= 64 else min(size, 224)))
+        self.head = nn.Linear(FEATURES, classes)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))  # type: ignore[no-any-return]
 
@@ -100,15 +110,16 @@ def published(path: Path) -> bool:
 
 
 def load_pretrained(network: nn.Module, path: Path, classifier: bool = False) -> None:
-    """Fills a `Pretrained` network's body from the safetensors file, in float32; its head stays as it is.
+    """Fills a `Body`, or that of a `Pretrained`, from the safetensors file, in float32; a head stays as it is.
 
     classifier: fill the head as well, with the original 1,001-way classifier; the network must have as many classes.
     Raises ValueError where the network is another one, or the file cannot be read or does not fit.
     """
-    if not isinstance(network, Pretrained):
+    if not isinstance(network, Body):
         raise ValueError(f"ImageNet weights fit the model mobilenetv2_imagenet alone, got {type(network).__name__}")
-    if classifier and network.head.out_features != IMAGENET:
-        raise ValueError(f"the original classifier has {IMAGENET} classes, the network {network.head.out_features}")
+    classes = network.head.out_features if isinstance(network, Pretrained) else 0
+    if classifier and classes != IMAGENET:
+        raise ValueError(f"the original classifier has {IMAGENET} classes, the network {classes}")
     try:
         file = load_file(path)
     except (OSError, SafetensorError) as error:
