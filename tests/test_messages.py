@@ -16,6 +16,8 @@ WRONG = {
     'protections.protection("aap", goal="both")': "goal must be 'targeted' or 'untargeted', got 'both'",
     'protections.protection("collapse", term="fall")': "term must be 'norm', 'langevin' or 'none', got 'fall'",
     'protections.protection("em", scope="image")': "scope must be 'sample' or 'class', got 'image'",
+    'protections.protection("clusters", head="sign")': "head must be 'tanh' or 'clamp', got 'sign'",
+    'protections.protection("clusters", images_of="class")': "images_of must be 'cluster' or 'all', got 'class'",
     'protections.protection("tap", goal="both")': "goal must be 'targeted' or 'untargeted', got 'both'",
     'protections.protection("class_filters", kernel=4)': "kernel must be odd and at least 1, got 4",
     'data.load_dataset("mnist")': "data set must be one of digits, cifar10-quick",

@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40},
     "tap": _FIXED,
     "pil": {"epochs": 2, "steps": 3, "batch": 40},
+    "clusters": {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1},
     "ntga": {"layers": 2, "validation": 40, "block": 40, "steps": 2},
 }
 NAMES = [

@@ -34,6 +34,7 @@ with ranks.joined():
 METHODS = {
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0},
     "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20},
+    "clusters": {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1},
     "sem": {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1},
 }
 
@@ -84,6 +85,14 @@ def test_a_surrogate_that_needs_no_gradients_gives_what_one_process_gives(tmp_pa
     (alone,) = fit("tap", tmp_path / "one", 1)
     together, _ = fit("tap", tmp_path / "two", 2)
     assert torch.equal(alone["delta"][:40], together["delta"][:40])  # whole batches of the first rank
+
+
+def test_ranks_that_share_clusters_find_what_one_process_finds(tmp_path: Path) -> None:
+    """One of the two has a cluster more."""
+    (alone,) = fit("clusters", tmp_path / "one", 1)
+    for found in fit("clusters", tmp_path / "two", 2):
+        assert torch.allclose(found["centres"], alone["centres"], atol=1e-6)  # features came in other batches
+        assert torch.allclose(found["delta"], alone["delta"], atol=1e-4)
 
 
 def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: Path) -> None:

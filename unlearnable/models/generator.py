@@ -39,7 +39,7 @@ class Generator(nn.Module):
         self.up = nn.Sequential(*(Up(2 * n, n) for n in reversed(widths[:-1])))
         self.out = nn.Sequential(Mirror(3), nn.Conv2d(width, 3, 7))
 
-    def forward(self, x: Pixels, code: Float32[Tensor, "n d"] | None = None) -> Raw:
+    def forward(self, x: Pixels, code: Float32[Tensor, "m d"] | None = None) -> Raw:
         if (0 if code is None else code.shape[1]) != self.code or (code is not None and len(code) != len(x)):
             got = "none" if code is None else tuple(code.shape)
             raise ValueError(f"{len(x)} images need codes of shape {(len(x), self.code)} (0: none), got {got}")

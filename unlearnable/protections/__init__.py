@@ -10,6 +10,7 @@ from unlearnable.pixels import Budget
 from unlearnable.protections.aap import AAP
 from unlearnable.protections.aue import AUE
 from unlearnable.protections.class_filters import ClassFilters
+from unlearnable.protections.clusters import Clusters
 from unlearnable.protections.collapse import Collapse
 from unlearnable.protections.em import EM
 from unlearnable.protections.hypocritical import Hypocritical
@@ -61,6 +62,7 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "ntga": NTGA,
     "lsp": LSP,
     "class_filters": ClassFilters,
+    "clusters": Clusters,
     "random": Random,
 }
 

@@ -1,0 +1,63 @@
+"""Groups of images that an encoder finds alike, and one perturbation for each group."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from unlearnable.perturbation import kind
+from unlearnable.pixels import Index, Labels, Pixels
+from unlearnable.protections._encoded import Vectors, kept
+from unlearnable.run import Run
+
+Centres = Float32[Tensor, "k d"]
+_SAME = 5  # decimals to which the features of the same image agree
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class ClusterWise:
+    """x + the delta of the centre that its features are nearest to; serves new images, and reads no label.
+
+    encoder: its name, looked up when it is first needed. A call raises ValueError where it is not to be had any more,
+    or gives other features than those that the centres were found in.
+    """
+
+    delta: Float32[Tensor, "k 3 s s"]
+    centres: Centres
+    encoder: str
+
+    @property
+    def size(self) -> int:
+        return self.delta.shape[-1]
+
+    @torch.no_grad()
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        found = kept(self.encoder)
+        if found.dimension != self.centres.shape[1]:
+            raise ValueError(
+                f"the encoder {self.encoder!r} gives {found.dimension} features, this protection was fitted to "
+                f"{self.centres.shape[1]}: bring that encoder back, or fit again"
+            )
+        return x + self.delta[nearest(found.image(x), self.centres)]
+
+
+def nearest(features: Vectors, centres: Centres) -> Index:
+    """The centre nearest to each image's features: it depends on no other image of the batch."""
+    return torch.cdist(features, centres, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+
+
+def clustered(features: Vectors, clusters: int, run: Run) -> tuple[Centres, Index]:
+    """k-means: the centres (clusters, d), and the cluster of each image; none is empty.
+
+    Raises ValueError for fewer distinct images than clusters.
+    """
+    points = features.numpy()
+    if (distinct := len(np.unique(points.round(_SAME), axis=0))) < clusters:
+        raise ValueError(f"{distinct} distinct images make no {clusters} clusters: ask for {distinct} at most")
+    seed = run.rng("clusters").initial_seed() % 2**32  # scikit-learn takes 32 bits
+    found = KMeans(clusters, n_init=4, random_state=seed).fit(points)
+    return torch.from_numpy(found.cluster_centers_), torch.from_numpy(found.labels_).to(torch.int64)

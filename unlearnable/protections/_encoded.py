@@ -1,0 +1,54 @@
+"""Images through the eyes of an encoder: while a perturbation is sought, and when it is put on others later."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from unlearnable.data import ImageSet
+from unlearnable.encoders import Encoder, Vectors, encoder
+from unlearnable.pixels import Bytes, Index, to_float
+from unlearnable.run import Run
+
+Change = Float32[Tensor, "#n c h w"]  # of each image, or one of all
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The images of a fit as an encoder sees them."""
+
+    images: Bytes
+    encoder: Encoder
+    run: Run
+
+    @staticmethod
+    def through(name: str, data: ImageSet, run: Run) -> "Seen":
+        """On the run's device. Raises ValueError where there is no encoder of that name."""
+        return Seen(run.near(data.images), encoder(name).to(run), run)
+
+    def __call__(self, rows: Index, delta: Change | float = 0.0) -> Vectors:
+        """Features (n, d) of some images with a change of 0..1 units; differentiable in it."""
+        x = to_float(self.images[rows.to(self.images.device)].to(self.run.at))
+        return self.encoder.image((x + delta).clamp(0, 1))
+
+    @torch.no_grad()
+    def features(self, batch: int) -> Vectors:
+        """Of all images as they are, on the CPU. Ranks share the work, so that all have the same numbers."""
+        found = torch.zeros(len(self.images), self.encoder.dimension)
+        for rows in self.run.shard(len(found)).split(batch):
+            found[rows] = self(rows).cpu()
+        self.run.gather(found)
+        return found
+
+
+@lru_cache(maxsize=2)
+def kept(name: str) -> Encoder:
+    """The encoder that a perturbation was fitted with, on the CPU. Raises ValueError where it is not to be had."""
+    try:
+        return encoder(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"this protection was fitted with the encoder {name!r}, which cannot be had: {error}"
+        ) from None
