@@ -50,7 +50,7 @@ class Clusters:
     transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "published": {"permutation": "next", "images_of": "all", "head": "clamp"},
-        "quick": {"budget": {"norm": "linf", "eps": 8 / 255}, "epochs": 12, "batch": 32, "lr": 2e-3, "width": 16,
+        "quick": {"budget": {"norm": "linf", "eps": 8 / 255}, "epochs": 12, "batch": 16, "lr": 2e-3, "width": 16,
                   "blocks": 2},
     }  # fmt: skip
 
