@@ -28,7 +28,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from unlearnable.files import decode, encode
-from unlearnable.job import Job, fitting, protect
+from unlearnable.job import DEFAULT_METHOD, Job, fitting, protect
 from unlearnable.job.parallel import results
 from unlearnable.job.picture import protected
 from unlearnable.provenance import provenance
@@ -106,8 +106,9 @@ def speed(folder: Path, count: int, repeats: int) -> dict[str, Any]:
 def _round(source: Path, out: Path) -> list[tuple[float, float]]:
     """(wall, CPU) seconds of the job, of decoding, of decoding + perturbing, and of these + encoding."""
     job = clocked(lambda: protect(Job(source, out), Run(device="cpu")))
-    perturbation = fitting.load(out / ".unlearnable" / "perturbation").perturbation
-    budget = fitting.choose("lsp", None).budget
+    choice = fitting.choose(DEFAULT_METHOD, None)
+    budget = choice.budget
+    perturbation = fitting.load(choice.folder or out / ".unlearnable" / "perturbation", budget).perturbation
     files = [(path.name, path.read_bytes()) for path in sorted(source.rglob("*.*"))]
 
     def stage(number: int, perturbing: bool, encoding: bool) -> None:

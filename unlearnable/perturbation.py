@@ -22,7 +22,8 @@ class Perturbation(Protocol):
     """Proposes protected images: x (n, 3, size, size) in 0..1 -> the same shape, unclamped and unrounded.
 
     labels are read by class-wise perturbations, index (row in the fitted ImageSet) by sample-wise ones; a value depends
-    on nothing else, so batches can be cut anywhere. Raises ValueError for a label or row it knows nothing of.
+    on nothing else, so batches can be cut anywhere. `size` is the working size; one whose class has `any_size` also
+    takes smaller images, as they are. Raises ValueError for a label or row it knows nothing of.
     """
 
     @property
@@ -31,13 +32,24 @@ class Perturbation(Protocol):
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels: ...
 
 
+@runtime_checkable
+class Scaling(Protocol):
+    """A perturbation that can be had at another strength."""
+
+    def within(self, eps: float) -> Perturbation:
+        """The same with no value above eps, in units of the 0..1 range."""
+        ...
+
+
 Values = Float32[Tensor, "n c _ _"]
 P = TypeVar("P", bound=type)
 KINDS: dict[str, Callable[..., Perturbation]] = {}
+_INNER = "/"  # between the name of a field and that of a tensor in it
 
 
 def kind(cls: P) -> P:
-    """Class decorator: lets `load` find a perturbation by its name. Its fields are tensors and JSON values."""
+    """Class decorator: lets `load` find a perturbation by its name. Its fields are tensors, dicts of tensors and JSON
+    values."""
     KINDS[cls.__name__] = cls
     return cls
 
@@ -83,13 +95,20 @@ def apply(perturbation: Perturbation, data: ImageSet, budget: Budget, run: Run, 
     protected = torch.empty_like(data.images, memory_format=torch.contiguous_format)
     for rows in run.batches(len(data), batch):
         originals = data.images[rows]
-        x, size = to_float(originals), perturbation.size
+        x, size = to_float(originals), side_seen(perturbation, *data.images.shape[2:])
         view = resized(x, size, size)
         proposed = perturbation(view, data.labels[rows], rows)
         if size != data.size:
             proposed = x + resized(proposed - view, data.size, data.size)
         protected[rows] = release(originals, proposed, budget)
     return data.with_images(protected)
+
+
+def side_seen(perturbation: Perturbation, height: int, width: int) -> int:
+    """The side of the square that a picture of that size is squashed to for a perturbation: no larger than the picture
+    where the perturbation takes any size."""
+    size = perturbation.size
+    return min(size, max(height, width)) if getattr(perturbation, "any_size", False) else size
 
 
 def resized(values: Values, height: int, width: int) -> Values:
@@ -113,7 +132,11 @@ def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> Non
     """Writes perturbation.safetensors and config.json (`about`: which method made it, with what budget and seed)."""
     values = {f.name: getattr(perturbation, f.name) for f in fields(perturbation)}  # type: ignore[arg-type]
     tensors = {name: value.contiguous() for name, value in values.items() if isinstance(value, Tensor)}
-    plain = {name: value for name, value in values.items() if name not in tensors}
+    for name, value in values.items():
+        if isinstance(value, dict) and all(isinstance(part, Tensor) for part in value.values()):
+            tensors |= {f"{name}{_INNER}{key}": part.contiguous() for key, part in value.items()}
+    kept = {name.partition(_INNER)[0] for name in tensors}
+    plain = {name: value for name, value in values.items() if name not in kept}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "perturbation.safetensors")
     config = about | {"kind": type(perturbation).__name__, "values": plain}
@@ -125,7 +148,11 @@ def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
     try:
         config = json.loads((folder / "config.json").read_text())
         tensors = load_file(folder / "perturbation.safetensors")
-        return KINDS[config["kind"]](**tensors, **config["values"]), config
+        found: dict[str, Any] = {}
+        for name, tensor in tensors.items():
+            outer, _, inner = name.partition(_INNER)
+            found = found | ({outer: found.get(outer, {}) | {inner: tensor}} if inner else {outer: tensor})
+        return KINDS[config["kind"]](**found, **config["values"]), config
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder} holds no fitted protection (config.json, perturbation.safetensors): {error}"

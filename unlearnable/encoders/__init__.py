@@ -14,6 +14,8 @@ ENCODERS: dict[str, Callable[[str], Encoder]] = {
     "mini": lambda place: mini.load(Path(place) if place else mini.SHIPPED),
     "clip": clip.load,
 }
+CONCEPTS = Path(__file__).parent / "concepts.txt"
+"""A vocabulary, one concept a line: the 1,203 of LVIS (Gupta, Dollar, Girshick, CVPR 2019, arXiv 1908.03195)."""
 _ALLOWED = "mini, mini:FOLDER, clip:FOLDER, clip:OWNER/NAME[@REVISION] or a folder"
 
 

@@ -16,7 +16,7 @@ from unlearnable.files import Collection, Item, Refused, decode, is_picture_name
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
-from unlearnable.protections import PROTECTIONS, Protection, describe, protection
+from unlearnable.protections import PROTECTIONS, SHIPPED, Protection, describe, protection
 from unlearnable.run import KEPT, Run, ranks
 
 _LOOKED_AT = 64
@@ -46,7 +46,12 @@ class Ready:
 
 
 def choose(method: str, eps: float | None) -> Choice:
-    """The method of that name, name:preset, or in that folder, with the budget wanted. Raises ValueError."""
+    """The method of that name, name:preset, or in that folder, with the budget wanted; a shipped one is fitted already.
+
+    Raises ValueError.
+    """
+    if method in SHIPPED:
+        return _fitted_choice(SHIPPED[method], eps)
     if method.partition(":")[0] not in PROTECTIONS and Path(method).is_dir():
         return _fitted_choice(Path(method), eps)
     try:
@@ -59,13 +64,13 @@ def choose(method: str, eps: float | None) -> Choice:
 
 
 def _fitted_choice(folder: Path, eps: float | None) -> Choice:
-    _, config = perturbations.load(folder)
+    perturbation, config = perturbations.load(folder)
     try:
         method = _protection(config)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder}/config.json does not say which method was fitted: {error}") from None
     budget = method.budget if eps is None else Budget("linf", eps)
-    if budget.eps > method.budget.eps:
+    if budget.eps > method.budget.eps and not isinstance(perturbation, perturbations.Scaling):
         raise ValueError(f"eps {budget} is above {method.budget}, which {folder} was fitted for: use that or less")
     files = [(folder / name).read_bytes() for name in ("config.json", "perturbation.safetensors")]
     return Choice(method, budget, {"method": f"fitted {hashlib.sha256(b''.join(files)).hexdigest()}"}, folder)
@@ -121,9 +126,13 @@ def fit_pictures(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def load(folder: Path) -> Ready:
-    """What `fit_pictures` saved. Raises ValueError where there is none."""
+def load(folder: Path, budget: Budget) -> Ready:
+    """What `fit_pictures` saved, as strong as the budget allows where that can be. Raises ValueError where there is
+    none.
+    """
     perturbation, config = perturbations.load(folder)
+    if isinstance(perturbation, perturbations.Scaling):
+        perturbation = perturbation.within(budget.eps)
     try:
         known = Fitted(tuple(config["classes"]), config["labels"], config["seed"])
         return Ready(perturbation, known, config["pictures"], frozenset(config["unreadable"]))

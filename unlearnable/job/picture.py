@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unlearnable.files import Picture
 from unlearnable.files.picture import Samples
-from unlearnable.perturbation import Perturbation, resized
+from unlearnable.perturbation import Perturbation, resized, side_seen
 from unlearnable.pixels import UNBOUNDED, Budget, Depth, Stored, levels_changed, release, to_float
 
 IN_ONE_PIECE = 4 << 20
@@ -44,7 +44,7 @@ def protected(picture: Picture, perturbation: Perturbation, label: int, row: int
     the picture itself. A picture that already has the working size gets exactly what `perturbation.apply` gives.
     Raises ValueError where the perturbation knows nothing of that label or row.
     """
-    view = picture.view(perturbation.size)
+    view = picture.view(side_seen(perturbation, *picture.planes.shape[:2]))
     x = to_float(torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))[None])
     with torch.no_grad():
         proposed = perturbation(x, torch.tensor([label]), torch.tensor([row]))

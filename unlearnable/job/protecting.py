@@ -106,12 +106,12 @@ def _prepare(
     run: Run,
 ) -> Ready:  # fmt: skip
     """Labels every picture and has a perturbation ready; what an earlier run did of this is not done again."""
-    given = None if choice.folder is None else fitting.load(choice.folder)
+    given = None if choice.folder is None else fitting.load(choice.folder, choice.budget)
     if given and not choice.method.transfers and given.pictures != fitting.digest(item.name for item in pictures):
         raise ValueError(f"{choice.folder} was fitted to other pictures and serves only those: fit it to these")
     folder = choice.folder or destination.bookkeeping / "perturbation"
     if manifest.get("prepared"):
-        return given or fitting.load(folder)
+        return given or fitting.load(folder, choice.budget)
     known = given.known if given else None
     labelling = label_pictures(source, pictures, job.labels, choice.method.needs_labels, run, known)
     manifest.label(labelling.labels.tolist())
@@ -119,7 +119,7 @@ def _prepare(
         size = fitting.working_size(source, pictures)
         checkpoints = destination.bookkeeping / "fit"
         fitting.fit_pictures(choice.method, source, pictures, labelling, size, folder, checkpoints, run)
-    ready = given or fitting.load(folder)
+    ready = given or fitting.load(folder, choice.budget)
     manifest.set("prepared", True)
     manifest.commit()
     return ready

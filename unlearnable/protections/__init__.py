@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
+from unlearnable.protections import one_for_all
 from unlearnable.protections.aap import AAP
 from unlearnable.protections.aue import AUE
 from unlearnable.protections.class_filters import ClassFilters
@@ -16,6 +17,7 @@ from unlearnable.protections.em import EM
 from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
 from unlearnable.protections.ntga import NTGA
+from unlearnable.protections.one_for_all import OneForAll
 from unlearnable.protections.pil import PIL
 from unlearnable.protections.random import Random
 from unlearnable.protections.rem import REM
@@ -49,6 +51,7 @@ class Protection(Protocol):
 
 
 PROTECTIONS: dict[str, type[Protection]] = {
+    "one_for_all": OneForAll,
     "collapse": Collapse,
     "em": EM,
     "rem": REM,
@@ -65,6 +68,8 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "clusters": Clusters,
     "random": Random,
 }
+SHIPPED = {"one_for_all": one_for_all.SHIPPED}
+"""Protections that need no fitting: the folders of their weights."""
 
 
 def protection(name: str, **values: Any) -> Protection:

@@ -8,9 +8,10 @@ from jaxtyping import Float32
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from unlearnable.encoders import Vectors
 from unlearnable.perturbation import kind
 from unlearnable.pixels import Index, Labels, Pixels
-from unlearnable.protections._encoded import Vectors, kept
+from unlearnable.protections._encoded import kept
 from unlearnable.run import Run
 
 Centres = Float32[Tensor, "k d"]

@@ -38,7 +38,8 @@ class Seen:
         """Of all images as they are, on the CPU. Ranks share the work, so that all have the same numbers."""
         found = torch.zeros(len(self.images), self.encoder.dimension)
         for rows in self.run.shard(len(found)).split(batch):
-            found[rows] = self(rows).cpu()
+            with self.run.autocast():
+                found[rows] = self(rows).float().cpu()
         self.run.gather(found)
         return found
 

@@ -1,0 +1,66 @@
+"""Trains the generator that `protect` uses unless told otherwise, on public pictures, without their labels.
+
+    python scripts/train_generator.py --work WORK --out unlearnable/weights/one_for_all
+
+WORK is that of `train_mini_encoder.py`: the pictures it keeps there are learned from, at 64 pixels, every third one as
+if it had been 32 pixels small, so that the encoder's view of small pictures is known to the generator too.
+"""
+
+import argparse
+import hashlib
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unlearnable import perturbation
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import at_size
+from unlearnable.protections import describe, protection
+from unlearnable.provenance import provenance
+from unlearnable.run import Run
+
+SIDE, SMALL = 64, 32
+
+
+def pictures(work: Path) -> ImageSet:
+    """All pictures kept in `work`, mixed, at one size, unlabelled."""
+    parts = []
+    for kept in sorted(work.glob("*/images.npy")):
+        images = torch.from_numpy(np.load(kept))
+        parts.append(at_size(ImageSet(images, torch.full((len(images),), -1), ()), SIDE).images)
+    images = torch.cat(parts)
+    data = ImageSet(images, torch.full((len(images),), -1), ())
+    rows = torch.arange(0, len(data), 3)
+    images[rows] = at_size(at_size(data.subset(rows), SMALL), SIDE).images
+    return data
+
+
+def main() -> None:
+    """Trains and saves; `python -m benchmarks.generator` measures what was saved and writes its card."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--preset", default="one_for_all")
+    asked = parser.parse_args()
+    folder = asked.work / f"generator-{asked.out.name}"
+    run = Run(0, directory=folder, listener=lambda event: print(event, flush=True), save_every=120)
+    started = time.perf_counter()
+    data = pictures(asked.work)
+    method = replace(protection(asked.preset), steps=asked.steps)  # type: ignore[type-var]
+    run.claim({"method": describe(method), "data": data.fingerprint})
+    fitted = method.fit(data, run)
+    about = {
+        "protection": describe(method), "seed": run.seed, "classes": [], "labels": "none", "pictures": "",
+        "unreadable": [], "images": len(data), "side": SIDE,
+        "digest": hashlib.blake2b(data.images.numpy().tobytes(), digest_size=16).hexdigest(),
+        "seconds": round(time.perf_counter() - started), "provenance": provenance(run),
+    }  # fmt: skip
+    perturbation.save(asked.out, fitted, about)
+
+
+if __name__ == "__main__":
+    main()

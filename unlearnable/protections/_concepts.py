@@ -1,0 +1,124 @@
+"""What a generator of One for All is trained for: an image with its perturbation in, a loss out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.encoders import Encoder, Vectors
+from unlearnable.models import build
+from unlearnable.perturbation import resized
+from unlearnable.pixels import Index, Pixels
+from unlearnable.protections._pgd import cropped
+from unlearnable.run import Run
+from unlearnable.training import forward
+
+_LAMBDA = (0.1, 10.0)  # bounds of the trade-off, which is a quotient
+_BATCH = 4096
+
+
+class Objective(Protocol):
+    """Called with rows, protected images and the step; `learn` follows the backward pass. state: for checkpoints."""
+
+    @property
+    def state(self) -> dict[str, Any]: ...
+
+    def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+    def learn(self) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Discriminant:
+    """The concept-wise discriminant loss, eq. 4: towards the opposite concept, away from the similar ones.
+
+    targets: for each image the rows of its opposite and its similar concepts, or None where they are chosen anew from
+    the protected image.
+    """
+
+    encoder: Encoder
+    concepts: Vectors
+    similar: int
+    targets: Int64[Tensor, "n t"] | None
+    run: Run
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        with self.run.autocast():
+            seen = self.encoder.image(protected.clamp(0, 1)).float()
+        targets = chosen(seen.detach(), self.concepts, self.similar) if self.targets is None else self.targets[rows]
+        distances = 1 - torch.einsum("nd,ntd->nt", seen, self.concepts[targets.to(seen.device)])
+        opposite, similar = distances[:, 0].mean(), distances[:, 1:].mean()
+        weight = (opposite / similar.clamp_min(1e-6)).abs().clamp(*_LAMBDA).detach()
+        return opposite - weight * similar, {"opposite": opposite.detach(), "similar": similar.detach()}
+
+    def learn(self) -> None:
+        """The encoder stays as it is."""
+
+
+def chosen(seen: Vectors, concepts: Vectors, similar: int) -> Int64[Tensor, "n t"]:
+    """For each image the concept that is least like it, then the `similar` ones that are most."""
+    likeness = seen @ concepts.T
+    return torch.cat([likeness.argmin(1, keepdim=True), likeness.topk(similar, 1).indices], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Shortcut:
+    """This project's own: the error of networks that learn, from the protected images alone, which group of concepts an
+    image belongs to, in several groupings at once, from coarse to fine.
+
+    The generator and they minimise one loss together, as noise and network do in EM: so the perturbation becomes the
+    easiest thing there is to learn about any of the groups, hence about any labels that are made of them.
+    """
+
+    groups: Int64[Tensor, "n k"]
+    sizes: tuple[int, ...]
+    networks: nn.ModuleList
+    optimiser: torch.optim.Adam
+    grid: int
+    run: Run
+
+    @staticmethod
+    def start(
+        codes: Float32[Tensor, "n d"], counts: Sequence[int], models: Sequence[str], grid: int, lr: float, run: Run
+    ) -> "Shortcut":
+        """Groups by k-means of the codes, `counts` of them; fewer where fewer codes are distinct."""
+        distinct = len(np.unique(codes.numpy().round(4), axis=0))
+        sizes = tuple(min(count, distinct) for count in counts)
+        seed = run.rng("concepts").initial_seed() % 2**32
+        found = [
+            MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
+            for size in sizes
+        ]
+        groups = torch.stack([torch.from_numpy(part).to(torch.int64) for part in found], 1)
+        with run.seeded("concepts-init"):
+            networks = nn.ModuleList(run.agreed(run.place(build(model, sum(sizes), grid))) for model in models)
+        return Shortcut(groups, sizes, networks, torch.optim.Adam(networks.parameters(), lr), grid, run)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {"networks": self.networks, "surrogates": self.optimiser}
+
+    def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        network = self.networks[step % len(self.networks)].train()
+        shown = cropped(resized(protected.clamp(0, 1), self.grid, self.grid), 4, self.run.rng("concepts-view", step))
+        groups = self.groups[rows].to(self.run.at)
+        self.optimiser.zero_grad(set_to_none=True)
+        answers = forward(network, shown, self.run).split(self.sizes, 1)
+        losses = [F.cross_entropy(answer, groups[:, k]) for k, answer in enumerate(answers)]
+        right = (answers[0].argmax(1) == groups[:, 0]).float().mean()
+        return torch.stack(losses).mean(), {"loss": torch.stack(losses).mean().detach(), "found": right}
+
+    def learn(self) -> None:
+        """The surrogates' own step on the same gradients."""
+        self.run.average(w.grad for w in self.networks.parameters() if w.grad is not None)
+        self.optimiser.step()
