@@ -44,6 +44,7 @@ class Scaling(Protocol):
 Values = Float32[Tensor, "n c _ _"]
 P = TypeVar("P", bound=type)
 KINDS: dict[str, Callable[..., Perturbation]] = {}
+CONFIG, WEIGHTS = "config.json", "perturbation.safetensors"
 _INNER = "/"  # between the name of a field and that of a tensor in it
 
 
@@ -138,16 +139,16 @@ def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> Non
     kept = {name.partition(_INNER)[0] for name in tensors}
     plain = {name: value for name, value in values.items() if name not in kept}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "perturbation.safetensors")
+    save_file(tensors, folder / WEIGHTS)
     config = about | {"kind": type(perturbation).__name__, "values": plain}
-    write_atomically(folder / "config.json", json.dumps(config, indent=1).encode())
+    write_atomically(folder / CONFIG, json.dumps(config, indent=1).encode())
 
 
 def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
     """The perturbation and what was said about it. Raises ValueError where the folder holds none that can be read."""
     try:
-        config = json.loads((folder / "config.json").read_text())
-        tensors = load_file(folder / "perturbation.safetensors")
+        config = json.loads((folder / CONFIG).read_text())
+        tensors = load_file(folder / WEIGHTS)
         found: dict[str, Any] = {}
         for name, tensor in tensors.items():
             outer, _, inner = name.partition(_INNER)

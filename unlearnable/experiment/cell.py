@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.adversaries import adversary
-from unlearnable.protections import Protection, describe, protection
+from unlearnable.protections import Protection, describe, protection, shipped_weights
 from unlearnable.training import Recipe
 
 CLEAN = "clean"
@@ -38,7 +38,8 @@ class Cell:
     def key(self) -> str:
         """A hash of the cell and of what its names stand for: a changed default is another cell, measured anew."""
         method = self.method and describe(self.method)
-        return hashed({"cell": meaning(self), "recipe": meaning(self.recipe), "method": method})
+        begun = {} if self.method is None or (weights := shipped_weights(self.method)) is None else {"weights": weights}
+        return hashed({"cell": meaning(self), "recipe": meaning(self.recipe), "method": method} | begun)
 
     @property
     def method(self) -> Protection | None:

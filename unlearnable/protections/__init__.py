@@ -1,9 +1,11 @@
 """The protections: one paper per file. A protection says what to do; fitting it gives a Perturbation."""
 
+import hashlib
 import sys
 from dataclasses import asdict, fields
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from unlearnable import perturbation
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
@@ -96,6 +98,14 @@ def describe(method: Protection) -> dict[str, Any]:
     """The protection as JSON values: `protection(**described)` makes it again."""
     name = next(name for name, cls in PROTECTIONS.items() if cls is type(method))
     return {"name": name} | asdict(method)  # type: ignore[call-overload,no-any-return]
+
+
+def shipped_weights(method: Protection) -> str | None:
+    """A digest of the weights of this package that a method begins with; None where it begins with none."""
+    if getattr(method, "init", None) != "shipped":
+        return None
+    weights = SHIPPED[str(describe(method)["name"])] / perturbation.WEIGHTS
+    return hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
 
 
 def paper(name: str) -> str:

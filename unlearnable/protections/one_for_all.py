@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unlearnable import perturbation
 from unlearnable.data import ImageSet
-from unlearnable.encoders import CONCEPTS
+from unlearnable.encoders import CONCEPTS, Vectors
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget, to_float
@@ -67,6 +67,8 @@ class OneForAll(Staged):
         "discriminant": {"objective": "discriminant"},
         "discriminant-quick": {"objective": "discriminant", "steps": 1200},
         "quick": {"steps": 1200},
+        "shipped": {"init": "shipped", "steps": 0},
+        "tuned": {"init": "shipped", "epochs": 5, "lr": 5e-4},
     }  # fmt: skip
 
     budget: Budget = field(default=LINF8)
@@ -99,13 +101,15 @@ class OneForAll(Staged):
     def fit(self, data: ImageSet, run: Run) -> Generated:
         """Trains the generator; ranks share batches and take the mean of their gradients."""
         seen = Seen.through(self.encoder, data, run)
+        if self.init is not None and self.steps == 0:
+            return self.given(self.init, seen.encoder.dimension)
         codes = seen.features(self.batch)
         network = self.begun(codes, run)
         objective = self.aim(seen, network, codes, run)
         optimiser = torch.optim.Adam(network.parameters(), self.lr, betas=(0.5, 0.99))
         mine, share = run.shard(len(data)), run.share(self.batch)
         epoch_steps = -(-run.share(len(data)) // share)
-        total = self.steps or self.epochs * epoch_steps
+        total = self.epochs * epoch_steps if self.steps is None else self.steps
         state = {"generator": network, "optimiser": optimiser} | objective.state
         for step in run.loop(self.stage, total, state):
             epoch, part = divmod(step, epoch_steps)
@@ -124,27 +128,30 @@ class OneForAll(Staged):
             optimiser.step()
             objective.learn()
             run.report(self.stage, step + 1, total, {name: float(value) for name, value in figures.items()})
-        return self.generated(network, codes.shape[1])
+        return self.generated(network.state_dict(), codes.shape[1])
 
-    def begun(self, codes: torch.Tensor, run: Run) -> nn.Module:
+    def begun(self, codes: Vectors, run: Run) -> nn.Module:
         """The generator with its first weights: random, or those of `init`."""
         with run.seeded(f"{self.stage}-init"):
             network = generator(self.generator, self.width, self.blocks, codes.shape[1])
-        if self.init is None:
-            if isinstance(network, Coded):
-                network.whiten(codes)
-            return run.agreed(run.place(network))
-        given, _ = perturbation.load(SHIPPED if self.init == "shipped" else Path(self.init))
-        wanted = self.generated(network, codes.shape[1])
-        if not isinstance(given, Generated):
-            raise ValueError(f"init {self.init!r} holds no generator but {type(given).__name__}")
-        for name in ("shape", "width", "blocks", "code", "encoder", "head", "grid"):
-            if (there := getattr(given, name)) != getattr(wanted, name):
-                raise ValueError(f"init {self.init!r} has {name} {there!r}, wanted is {getattr(wanted, name)!r}")
-        network.load_state_dict(given.network.state_dict())
-        return run.agreed(run.place(network.requires_grad_(True)))
+        if self.init is not None:
+            network.load_state_dict(self.given(self.init, codes.shape[1]).network.state_dict())
+        elif isinstance(network, Coded):
+            network.whiten(codes)
+        return run.agreed(run.place(network))
 
-    def aim(self, seen: Seen, network: nn.Module, codes: torch.Tensor, run: Run) -> Objective:
+    def given(self, init: str, code: int) -> Generated:
+        """What is begun with. Raises ValueError where it is no generator, or another one."""
+        found, _ = perturbation.load(SHIPPED if init == "shipped" else Path(init))
+        if not isinstance(found, Generated):
+            raise ValueError(f"init {init!r} holds no generator but {type(found).__name__}")
+        wanted = self.generated({}, code)
+        for name in ("shape", "width", "blocks", "code", "encoder", "head", "grid"):
+            if (there := getattr(found, name)) != getattr(wanted, name):
+                raise ValueError(f"init {init!r} has {name} {there!r}, wanted is {getattr(wanted, name)!r}")
+        return found.within(self.budget.eps)
+
+    def aim(self, seen: Seen, network: nn.Module, codes: Vectors, run: Run) -> Objective:
         """What the generator is trained for."""
         if self.objective == "shortcut":
             with torch.no_grad():
@@ -156,10 +163,10 @@ class OneForAll(Staged):
         targets = chosen(codes.to(run.at), concepts, similar) if self.targets_from == "clean" else None
         return Discriminant(seen.encoder, concepts, similar, targets, run)
 
-    def generated(self, network: nn.Module, code: int) -> Generated:
+    def generated(self, weights: dict[str, Tensor], code: int) -> Generated:
         """What was fitted, in half precision."""
-        weights = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
+        kept = {name: (w.half() if w.is_floating_point() else w).cpu() for name, w in weights.items()}
         return Generated(
-            {name: w.cpu() for name, w in weights.items()}, self.generator, self.width, self.blocks, code, self.encoder,
-            self.budget.eps, self.head, self.grid, max(_SEEN, self.grid),
+            kept, self.generator, self.width, self.blocks, code, self.encoder, self.budget.eps, self.head, self.grid,
+            max(_SEEN, self.grid),
         )  # fmt: skip
