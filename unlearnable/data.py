@@ -171,6 +171,7 @@ DATASETS: dict[str, Callable[[], tuple[ImageSet, ImageSet]]] = {
     "tin100-64": pack("tin100-32.zip", 64),
     "imagenette": pack("imagenette224.zip", 224),  # 10 classes of ImageNet
     "imagenette-64": pack("imagenette224.zip", 64),
+    "imagenette-128": pack("imagenette224.zip", 128),
     "places20": pack("places20-128.zip", 128),  # 20 scenes, where papers have SUN397
     "places20-64": pack("places20-128.zip", 64),
 }

@@ -3,6 +3,7 @@
 | module | suites | of |
 |---|---|---|
 | own | main, matrix, agreement, rates, victims, robust, resolution, ablation | this project: what its README shows |
+| universal | universal, universal-labels, universal-adversaries | this project: the shipped generator |
 | uge | uge-table-1 to -3 | Ungeneralizable Examples |
 | collapse | collapse-table-1 to -6 | transferable unlearnable examples by data collapse |
 | one_for_all | one-for-all-table-1 to -3 | One for All |
@@ -12,7 +13,7 @@
 from collections.abc import Callable
 
 from unlearnable.experiment import Cell
-from unlearnable.suites import collapse, iss, one_for_all, own, uge
+from unlearnable.suites import collapse, iss, one_for_all, own, uge, universal
 from unlearnable.suites.own import agreement, main, matrix
 from unlearnable.suites.sizes import TIERS
 from unlearnable.suites.suite import Suite
@@ -21,6 +22,7 @@ __all__ = ["SUITES", "TIERS", "Suite", "agreement", "cells", "main", "matrix", "
 
 SUITES: dict[str, Callable[[str], list[Cell]]] = {
     **own.SUITES,
+    **universal.SUITES,
     **uge.SUITES,
     **collapse.SUITES,
     **one_for_all.SUITES,

@@ -74,7 +74,8 @@ def resolution(tier: str) -> list[Cell]:
     """Fitted at the size of the images, at half and at a quarter of it."""
     plain = [_cell(tier, method, "standard", 0) for method in (CLEAN, *RESIZED)]
     side = 64 if tier == "quick" else 224
-    cells = [replace(cell, dataset="imagenette-64" if tier == "quick" else "imagenette") for cell in plain]
+    shown = {"dataset": "imagenette-64", "epochs": 30} if tier == "quick" else {"dataset": "imagenette"}
+    cells = [replace(cell, **shown) for cell in plain]
     smaller = [replace(cell, fitted_at=side // ratio) for ratio in (2, 4) for cell in cells if cell.protection != CLEAN]
     return cells + smaller
 

@@ -1,0 +1,77 @@
+"""The project's own tables of the universal generator: on pictures that it was not fitted to, and without a label.
+
+`one_for_all:shipped` is the generator that `protect` uses. Beside it, fitted on pictures of 100 other classes: the
+paper's own loss on the same encoder and generator, and `clusters` on the same encoder.
+"""
+
+from dataclasses import replace
+
+from unlearnable.experiment import CLEAN, Cell
+from unlearnable.suites.own import VICTIMS
+from unlearnable.suites.sizes import EPOCHS
+from unlearnable.suites.suite import Suite
+
+STRANGERS = {
+    "quick": {"imagenette-64": 30, "places20-64": 30, "cifar10-quick": 12, "imagenette-128": 30, "places20": 30},
+    "full": {
+        "imagenette-64": EPOCHS,
+        "places20-64": EPOCHS,
+        "cifar10": EPOCHS,
+        "imagenette": EPOCHS,
+        "places20": EPOCHS,
+    },
+}
+"""Data sets of each tier, and how many epochs victims take on them."""
+SHIPPED = "one_for_all:shipped"
+ELSEWHERE = {
+    "quick": ("one_for_all:discriminant-quick", "clusters:quick"),
+    "full": ("one_for_all:discriminant", "clusters"),
+}
+FITTED_ON = "tin100-64"
+ADVERSARIES = ("mixup", "gaussian", "orthogonal", "grayscale", "jpeg:75", "ueraser")
+MERGED = {"imagenette-64": "names:5", "places20-64": "names:10", "cifar10-quick": "names:5"}
+
+
+def universal(tier: str) -> list[Cell]:
+    """Data sets x victims: the shipped generator, what it competes with, and the controls."""
+    return [
+        replace(cell, model=model)
+        for model in VICTIMS[tier]
+        for name, epochs in STRANGERS[tier].items()
+        for cell in (*_plain(name, epochs), *_elsewhere(tier, name, epochs))
+    ]
+
+
+def relabelled(tier: str) -> list[Cell]:
+    """The same where the adversary merges the classes by what their names mean."""
+    known = {name: groups for name, groups in MERGED.items() if name in STRANGERS[tier]}
+    return [
+        replace(cell, relabel=groups)
+        for name, groups in known.items()
+        for cell in (*_plain(name, STRANGERS[tier][name]), *_elsewhere(tier, name, STRANGERS[tier][name]))
+    ]
+
+
+def hardened(tier: str) -> list[Cell]:
+    """The shipped generator against adversaries, on merged labels."""
+    return [
+        replace(cell, adversary=adversary)
+        for adversary in ADVERSARIES
+        for cell in relabelled(tier)
+        if cell.dataset == "imagenette-64" and cell.protection in (CLEAN, SHIPPED)
+    ]
+
+
+def _plain(name: str, epochs: int) -> list[Cell]:
+    return [Cell(name, method, epochs=epochs) for method in (CLEAN, "random", SHIPPED)]
+
+
+def _elsewhere(tier: str, name: str, epochs: int) -> list[Cell]:
+    return [Cell(name, method, epochs=epochs, fitted_on=FITTED_ON) for method in ELSEWHERE[tier]]
+
+
+SUITES: dict[str, Suite] = {
+    "universal": Suite("The universal generator on pictures it never saw", universal),
+    "universal-labels": Suite("The same, and the adversary has other labels", relabelled),
+    "universal-adversaries": Suite("The same, and the adversary works against it", hardened),
+}
