@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 
 from unlearnable.data import load_dataset
-from unlearnable.labelling import name_embeddings, scores
+from unlearnable.encoders import encoder
+from unlearnable.labelling import scores
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 
@@ -21,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
     classes = load_dataset(args.dataset)[0].classes
     counts = [k for k in (2, 3, 5, 8, 10, 15, 20, 25, 30, 40, 50) if k < len(classes)]
-    found = scores(name_embeddings(classes), counts, seed=0)
+    found = scores(encoder("mini").text(classes), counts, seed=0)
     record = {"dataset": args.dataset, "classes": len(classes), "scores": found} | provenance(Run(0))
     write_atomically(args.out, json.dumps(record, indent=1).encode())
     print(json.dumps(record))

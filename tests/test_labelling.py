@@ -1,17 +1,14 @@
 """Labels of somebody's own: groups of classes by picture, by name, or as a file says."""
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
-from unlearnable.data import DATA_VARIABLE, ImageSet
-from unlearnable.labelling import _rows, groups_of, name_embeddings, relabel, scores
-
-WITH_DATA = pytest.mark.skipif(not os.environ.get(DATA_VARIABLE), reason="needs the vocabularies of the data folder")
+from unlearnable.data import ImageSet
+from unlearnable.labelling import groups_of, relabel, scores
 
 
 def test_groups_keep_classes_whole_and_unknown_labels_unknown(small: ImageSet) -> None:
@@ -39,30 +36,13 @@ def test_groups_of_a_file(small: ImageSet, tmp_path: Path) -> None:
         groups_of(f"groups:{tmp_path / 'nowhere.json'}", small, seed=0)
 
 
-def test_a_name_that_is_no_entry_is_looked_up_by_its_last_word() -> None:
-    entries = {"cargo ship": [0], "cruise ship": [1], "shipyard": [2], "cat": [3]}
-    assert _rows("n02981792_ship", entries) == [0, 1]
-    assert _rows("Cat", entries) == [3]
-    assert _rows("dog", entries) == []
-
-
-@WITH_DATA
 def test_names_of_animals_and_vehicles_fall_apart() -> None:
     names = ("airplane", "automobile", "ship", "truck", "bird", "cat", "deer", "dog", "frog", "horse")
-    points = name_embeddings(names)
-    assert points.shape == (10, 512)
-    assert torch.allclose(points.norm(dim=1), torch.ones(10), atol=1e-5)
     data = ImageSet(torch.zeros(10, 3, 8, 8, dtype=torch.uint8), torch.arange(10), names)
     groups = groups_of("names:2", data, seed=0)
     vehicles, animals = groups[:4], groups[4:]
     assert (vehicles == vehicles.mode()[0]).sum() + (animals == animals.mode()[0]).sum() >= 9
     assert vehicles.mode()[0] != animals.mode()[0]
-
-
-@WITH_DATA
-def test_names_that_no_vocabulary_has_are_refused(small: ImageSet) -> None:
-    with pytest.raises(ValueError, match="'0' is one that lacks: use kmeans:K or groups:FILE"):
-        groups_of("names:3", small, seed=0)
 
 
 def test_three_heaps_are_best_described_by_three_groups() -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ _LAMBDA = (0.1, 10.0)  # bounds of the trade-off, which is a quotient
 _BATCH = 4096
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Called with rows, protected images and the step; `learn` follows the backward pass. state: for checkpoints."""
 
@@ -47,6 +49,15 @@ class Discriminant:
     similar: int
     targets: Int64[Tensor, "n t"] | None
     run: Run
+
+    @staticmethod
+    def start(encoder: Encoder, vocabulary: Path, similar: int, seen: Vectors | None, run: Run) -> "Discriminant":
+        """With the concepts of a file, one a line. seen: what the clean images look like, where targets are theirs."""
+        lines = [line for line in vocabulary.read_text().splitlines() if line.strip()]
+        concepts = encoder.text(lines).to(run.at)
+        similar = min(similar, max(1, len(concepts) // 5))
+        targets = None if seen is None else chosen(seen.to(run.at), concepts, similar)
+        return Discriminant(encoder, concepts, similar, targets, run)
 
     @property
     def state(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unlearnable.data import ImageSet
 from unlearnable.encoders import Encoder, Vectors, encoder
-from unlearnable.pixels import Bytes, Index, to_float
+from unlearnable.pixels import Bytes, Index, Pixels, to_float
 from unlearnable.run import Run
 
 Change = Float32[Tensor, "#n c h w"]  # of each image, or one of all
@@ -28,10 +28,13 @@ class Seen:
         """On the run's device. Raises ValueError where there is no encoder of that name."""
         return Seen(run.near(data.images), encoder(name).to(run), run)
 
+    def clean(self, rows: Index) -> Pixels:
+        """Some images as 0..1, on the run's device."""
+        return to_float(self.images[rows.to(self.images.device)].to(self.run.at))
+
     def __call__(self, rows: Index, delta: Change | float = 0.0) -> Vectors:
         """Features (n, d) of some images with a change of 0..1 units; differentiable in it."""
-        x = to_float(self.images[rows.to(self.images.device)].to(self.run.at))
-        return self.encoder.image((x + delta).clamp(0, 1))
+        return self.encoder.image((self.clean(rows) + delta).clamp(0, 1))
 
     @torch.no_grad()
     def features(self, batch: int) -> Vectors:

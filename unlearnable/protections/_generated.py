@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol, cast
+from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float32
@@ -10,18 +11,12 @@ from torch import Tensor, nn
 
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Generator, Head, bounded
-from unlearnable.perturbation import kind, resized
+from unlearnable.perturbation import kind, load, resized
 from unlearnable.pixels import Index, Labels, Pixels
 from unlearnable.protections._encoded import kept
 
 Kind = Literal["small", "published"]
 Codes = Float32[Tensor, "n d"]
-
-
-class Coding(Protocol):
-    """A network that is told a code: images (n, 3, h, w) and codes (n, d) -> (n, 3, h, w) in -1..1."""
-
-    def __call__(self, x: Pixels, code: Codes) -> Pixels: ...
 
 
 def generator(shape: Kind, width: int, blocks: int, code: int) -> nn.Module:
@@ -70,9 +65,8 @@ class Generated:
                 f"the encoder {self.encoder!r} sees in {eyes.dimension} dimensions, this protection was fitted with "
                 f"{self.code}: bring that encoder back, or fit again"
             )
-        network = cast(Coding, self.network)
         # one at a time: convolutions of a larger batch round otherwise, and cost a processor no less
-        changes = [said(network, one, eyes.image(one), self.grid, self.eps, self.head) for one in x.split(1)]
+        changes = [said(self.network, one, eyes.image(one), self.grid, self.eps, self.head) for one in x.split(1)]
         return x + torch.cat(changes)
 
     def within(self, eps: float) -> "Generated":
@@ -80,7 +74,18 @@ class Generated:
         return replace(self, eps=eps)
 
 
-def said(network: Coding, x: Pixels, codes: Codes, grid: int, eps: float, head: Head) -> Pixels:
-    """The change of each image: said at `grid` pixels, resized to the image."""
-    raw = network(resized(x, grid, grid), codes)
+def fitted(folder: Path, wanted: Generated) -> Generated:
+    """The generator in a folder. Raises ValueError where it is none, or not of the kind, shape and encoder wanted."""
+    found, _ = load(folder)
+    if not isinstance(found, Generated):
+        raise ValueError(f"{folder} holds no generator but {type(found).__name__}")
+    for name in ("shape", "width", "blocks", "code", "encoder", "head", "grid"):
+        if (there := getattr(found, name)) != getattr(wanted, name):
+            raise ValueError(f"the generator in {folder} has {name} {there!r}, wanted is {getattr(wanted, name)!r}")
+    return found
+
+
+def said(network: nn.Module, x: Pixels, codes: Codes, grid: int, eps: float, head: Head) -> Pixels:
+    """The change of each image, in 0..1 units: said at `grid` pixels, resized to the image."""
+    raw: Pixels = network(resized(x, grid, grid), codes)
     return resized(bounded(raw, eps, head), *x.shape[2:])

@@ -20,6 +20,14 @@ class Staged:
         return type(self).__name__.lower()
 
 
+def drawn(n: int, stage: str, step: int, batch: int, run: Run) -> Index:
+    """The rows of 0..n-1 that a step takes, in a new order every epoch: this rank's part of the batch."""
+    mine, size = run.shard(n), run.share(batch)
+    epoch, part = divmod(step, -(-len(mine) // size))
+    order = torch.randperm(len(mine), generator=run.rng(f"{stage}-order", epoch))
+    return mine[order.split(size)[part]]
+
+
 class NoisyImages:
     """Images, labels and one delta for each image, or for each of the `owners`.
 
@@ -48,11 +56,8 @@ class NoisyImages:
                 yield part + 1, count, parts[part]
 
     def drawn(self, stage: str, step: int, batch: int) -> Index:
-        """The rows that a surrogate is trained on at a step, in a new order every epoch: this rank's part."""
-        mine, size = self._run.shard(len(self._images)), self._run.share(batch)
-        epoch, part = divmod(step, -(-len(mine) // size))
-        order = torch.randperm(len(mine), generator=self._run.rng(f"{stage}-order", epoch))
-        return mine[order.split(size)[part]]
+        """The rows that a surrogate is trained on at a step: see `drawn`."""
+        return drawn(len(self._images), stage, step, batch, self._run)
 
     def clean(self, rows: Tensor) -> tuple[Pixels, Labels]:
         """Images as 0..1 and their labels, on the device."""

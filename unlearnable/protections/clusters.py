@@ -20,7 +20,7 @@ Differs from the paper:
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch.nn import functional as F
@@ -30,9 +30,8 @@ from unlearnable.models.generator import Generator, Head, Pattern
 from unlearnable.pixels import Budget, Index, Pixels
 from unlearnable.protections._clusterwise import Centres, ClusterWise, clustered, nearest
 from unlearnable.protections._encoded import Seen
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
-
-_CHOICES = {"permutation": ("random", "next"), "images_of": ("cluster", "all"), "head": get_args(Head)}
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,7 @@ class Clusters:
             raise ValueError(f"clusters must be at least 2, so that each can be led to another, got {self.clusters}")
         if not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
+        check_words(self)
 
     def fit(self, data: ImageSet, run: Run) -> ClusterWise:
         """k-means, then one generator after the other; ranks share the clusters."""

@@ -29,6 +29,7 @@ from unlearnable.pixels import LINF8, Budget, Labels, Pixels
 from unlearnable.protections._noise import NoisyImages, Staged
 from unlearnable.protections._pgd import Term, descend
 from unlearnable.protections._surrogate import Surrogate
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import forward
 
@@ -79,8 +80,7 @@ class EM(Staged):
     weight_decay: float = 5e-4
 
     def __post_init__(self) -> None:
-        if self.scope not in ("sample", "class"):
-            raise ValueError(f"scope must be 'sample' or 'class', got {self.scope!r}")
+        check_words(self)
 
     @property
     def transfers(self) -> bool:

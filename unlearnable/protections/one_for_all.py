@@ -6,8 +6,7 @@
 | G, theta | generator, with width and blocks (of the published one) |
 | delta = G(E_I(x), x), eq. 1 | `Generated`, fitted or shipped |
 | opposite and similar concepts of x, k | among `vocabulary`; similar |
-| d | cosine distance |
-| lambda, eq. 4 | the quotient of the two terms, detached: else every gradient is zero |
+| d; lambda, eq. 4 | cosine distance; the quotient of the two terms, detached: else every gradient is zero |
 
 objective "discriminant" is the paper's equation 4. "shortcut", the default, is this project's own: moving features
 does not make a shortcut, so the generator minimises the error of surrogates that learn groups of concepts from what it
@@ -15,37 +14,32 @@ says (`_concepts.Shortcut`, after EM; the groups are the encoder's, in place of 
 
 Differs from the paper:
 * eq. 4 with cosine similarity, as the text has it, would do the opposite of what the text says: distance is meant;
-* concepts are chosen from the clean image, once (targets_from "clean"): chosen from the protected one, as printed, they
-  jump while it moves;
+* concepts are chosen from the clean image, once: from the protected one, as printed, they jump while it moves;
 * the bound is eps * tanh; the generator works at `grid` pixels, and what it says is resized to the image.
 """
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from unlearnable import perturbation
 from unlearnable.data import ImageSet
 from unlearnable.encoders import CONCEPTS, Vectors
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
-from unlearnable.pixels import LINF8, Budget, to_float
-from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen
+from unlearnable.pixels import LINF8, Budget
+from unlearnable.protections._concepts import Discriminant, Objective, Shortcut
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._generated import Generated, Kind, generator, said
-from unlearnable.protections._noise import Staged
+from unlearnable.protections._generated import Generated, Kind, fitted, generator, said
+from unlearnable.protections._noise import Staged, drawn
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "one_for_all"
 _SEEN = 160  # pixels: larger pictures are seen at this side
-_CHOICES = {
-    "objective": ("shortcut", "discriminant"), "generator": get_args(Kind), "head": get_args(Head),
-    "targets_from": ("clean", "protected"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,8 +48,8 @@ class OneForAll(Staged):
 
     groups: how many k-means groups of concepts the surrogates tell apart, several times over; surrogates: zoo models;
     vocabulary: a text file with a concept a line, else the shipped one; init: weights to begin with, "shipped" or a
-    folder written by `fit`, whose generator, encoder and grid must be these.
-    Raises ValueError for an unknown word or a grid that is no multiple of 8; `fit` for weights of another shape.
+    folder written by `fit`. Raises ValueError for an unknown word or a grid that is no multiple of 8; `fit` for an init
+    of another shape.
     """
 
     needs_labels: ClassVar[bool] = False
@@ -65,10 +59,8 @@ class OneForAll(Staged):
         "paper": {"objective": "discriminant", "encoder": "clip:openai/clip-vit-base-patch32", "epochs": 200,
                   "generator": "published", "width": 64, "grid": 224, "batch": 30, "lr": 1e-4},
         "discriminant": {"objective": "discriminant"},
-        "discriminant-quick": {"objective": "discriminant", "steps": 1200},
-        "quick": {"steps": 1200},
-        "shipped": {"init": "shipped", "steps": 0},
-        "tuned": {"init": "shipped", "epochs": 5, "lr": 5e-4},
+        "discriminant-quick": {"objective": "discriminant", "steps": 1200}, "quick": {"steps": 1200},
+        "shipped": {"init": "shipped", "steps": 0}, "tuned": {"init": "shipped", "epochs": 5, "lr": 5e-4},
     }  # fmt: skip
 
     budget: Budget = field(default=LINF8)
@@ -92,9 +84,7 @@ class OneForAll(Staged):
     surrogate_lr: float = 2e-3
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
+        check_words(self)
         if self.grid < 8 or self.grid % 8:
             raise ValueError(f"grid must be a multiple of 8, got {self.grid}")
 
@@ -102,21 +92,17 @@ class OneForAll(Staged):
         """Trains the generator; ranks share batches and take the mean of their gradients."""
         seen = Seen.through(self.encoder, data, run)
         if self.init is not None and self.steps == 0:
-            return self.given(self.init, seen.encoder.dimension)
+            return self.given(seen.encoder.dimension).within(self.budget.eps)
         codes = seen.features(self.batch)
         network = self.begun(codes, run)
         objective = self.aim(seen, network, codes, run)
         optimiser = torch.optim.Adam(network.parameters(), self.lr, betas=(0.5, 0.99))
-        mine, share = run.shard(len(data)), run.share(self.batch)
-        epoch_steps = -(-run.share(len(data)) // share)
-        total = self.epochs * epoch_steps if self.steps is None else self.steps
+        total = self.epochs * -(-len(data) // self.batch) if self.steps is None else self.steps
         state = {"generator": network, "optimiser": optimiser} | objective.state
         for step in run.loop(self.stage, total, state):
-            epoch, part = divmod(step, epoch_steps)
-            order = torch.randperm(len(mine), generator=run.rng(f"{self.stage}-order", epoch))
-            rows = mine[order.split(share)[part % -(-len(mine) // share)]]
+            rows = drawn(len(data), self.stage, step, self.batch, run)
             optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / total)) / 2
-            x = to_float(seen.images[rows.to(seen.images.device)].to(run.at))
+            x = seen.clean(rows)
             network.train()
             with run.autocast():
                 delta = said(network, x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
@@ -135,21 +121,10 @@ class OneForAll(Staged):
         with run.seeded(f"{self.stage}-init"):
             network = generator(self.generator, self.width, self.blocks, codes.shape[1])
         if self.init is not None:
-            network.load_state_dict(self.given(self.init, codes.shape[1]).network.state_dict())
+            network.load_state_dict(self.given(codes.shape[1]).network.state_dict())
         elif isinstance(network, Coded):
             network.whiten(codes)
         return run.agreed(run.place(network))
-
-    def given(self, init: str, code: int) -> Generated:
-        """What is begun with. Raises ValueError where it is no generator, or another one."""
-        found, _ = perturbation.load(SHIPPED if init == "shipped" else Path(init))
-        if not isinstance(found, Generated):
-            raise ValueError(f"init {init!r} holds no generator but {type(found).__name__}")
-        wanted = self.generated({}, code)
-        for name in ("shape", "width", "blocks", "code", "encoder", "head", "grid"):
-            if (there := getattr(found, name)) != getattr(wanted, name):
-                raise ValueError(f"init {init!r} has {name} {there!r}, wanted is {getattr(wanted, name)!r}")
-        return found.within(self.budget.eps)
 
     def aim(self, seen: Seen, network: nn.Module, codes: Vectors, run: Run) -> Objective:
         """What the generator is trained for."""
@@ -158,13 +133,16 @@ class OneForAll(Staged):
                 points = network.seen(codes.to(run.at)).cpu() if isinstance(network, Coded) else codes
             return Shortcut.start(points, self.groups, self.surrogates, self.grid, self.surrogate_lr, run)
         words = CONCEPTS if self.vocabulary is None else Path(self.vocabulary)
-        concepts = seen.encoder.text([line for line in words.read_text().splitlines() if line.strip()]).to(run.at)
-        similar = min(self.similar, max(1, len(concepts) // 5))
-        targets = chosen(codes.to(run.at), concepts, similar) if self.targets_from == "clean" else None
-        return Discriminant(seen.encoder, concepts, similar, targets, run)
+        fixed = codes if self.targets_from == "clean" else None
+        return Discriminant.start(seen.encoder, words, self.similar, fixed, run)
+
+    def given(self, code: int) -> Generated:
+        """What `init` holds."""
+        folder = SHIPPED if self.init == "shipped" else Path(str(self.init))
+        return fitted(folder, self.generated({}, code))
 
     def generated(self, weights: dict[str, Tensor], code: int) -> Generated:
-        """What was fitted, in half precision."""
+        """In half precision."""
         kept = {name: (w.half() if w.is_floating_point() else w).cpu() for name, w in weights.items()}
         return Generated(
             kept, self.generator, self.width, self.blocks, code, self.encoder, self.budget.eps, self.head, self.grid,

@@ -6,7 +6,7 @@ ICML 2025: tables 1 to 3. Figure 3 prints no numbers; the text only says that ac
 ImageNet at 224 pixels, here on 100 of its classes, `tin100-64`. The two sets have one size, 64, and the first has no
 fewer classes, so that noise for a class or of a size fits too. Of the five data sets only SUN has a stand-in,
 `places20-64`; `pets`, `flowers`, `cars` and `food` wait for a loader. Tables 2 and 3 merge the classes into 20 groups
-by their names; the 20 scenes are merged into 10 by their looks, since no vocabulary at hand has their names.
+by their names, the 20 scenes into 10.
 
 The paper names no victim's recipe. 200 epochs are those of its published code, which trains without augmentation;
 ours crops and flips. ViT asks for a smaller rate than a cell can give and may stay low on clean images too.
@@ -21,7 +21,7 @@ from unlearnable.suites.suite import Suite, paper, typed
 SOURCE = "Chen, Zhang, Li, Han, One for All, ICML 2025, table {}"
 EPOCHS = 200
 FITTED_ON = "tin100-64"
-GROUPS = {"places20-64": "kmeans:10"}
+GROUPS = {"places20-64": "names:10"}
 
 TABLE_1 = """
                           pets flowers  cars  food   sun
