@@ -1,0 +1,73 @@
+"""Writes the card of the generator that is shipped, from what was said when it was trained and from records.
+
+python -m benchmarks.generator --folder unlearnable/weights/one_for_all --records benchmarks/results/quick
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from unlearnable import suites, tables
+from unlearnable.experiment import CLEAN, Result
+from unlearnable.perturbation import CONFIG, WEIGHTS
+from unlearnable.run import write_atomically
+from unlearnable.suites.universal import SHIPPED
+
+CARD = """# one_for_all: the generator that `protect` uses unless told otherwise
+
+Told what the encoder `mini` sees in a picture, it says a change of {grid} x {grid} values within {levels}/255, which is
+resized to the picture. No label is needed, then or now.
+
+* Data: {images:,} pictures at {side} px, digest `{digest}`: those that `mini` was trained on,
+  without their labels. None of the pictures below, and no class of Imagenette or of the 20 scenes.
+* Command: `python scripts/train_generator.py`, {steps:,} steps of {batch}, {seconds:,} seconds
+  on {threads} thread(s) of {processor}.
+* Size: {kilobytes} kB, half precision.
+
+Accuracy of networks trained on pictures that the generator never saw (`unlearnable bench universal`), by record:
+
+| pictures | network | clean | random noise | protected | of clean |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def rows(records: list[Result]) -> list[str]:
+    """A line for every data set and network that was measured with clean and with protected images."""
+    found = {(r.cell.dataset, r.cell.model, r.cell.protection): r.test_acc[-1] for r in records}
+    lines = []
+    for name, model, protection in found:
+        if protection != SHIPPED or (name, model, CLEAN) not in found:
+            continue
+        clean, protected = found[name, model, CLEAN], found[name, model, SHIPPED]
+        noisy = f"{found[name, model, 'random']:.3f}" if (name, model, "random") in found else "-"
+        lines.append(f"| {name} | {model} | {clean:.3f} | {noisy} | {protected:.3f} | {protected / clean:.2f} |")
+    return lines
+
+
+def card(config: dict[str, Any], kilobytes: int, lines: list[str]) -> str:
+    """What the folder holds, in words."""
+    method, hardware = config["protection"], config["provenance"]["hardware"]
+    return CARD.format(
+        grid=method["grid"], levels=round(255 * method["budget"]["eps"]), images=config["images"], side=config["side"],
+        digest=config["digest"], steps=method["steps"], batch=method["batch"], seconds=config["seconds"],
+        threads=hardware["threads"], processor=hardware["processor"], kilobytes=kilobytes, rows="\n".join(lines),
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Reads config.json and the records, and writes card.md."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--records", type=Path, required=True)
+    asked = parser.parse_args()
+    config = json.loads((asked.folder / CONFIG).read_text())
+    records = list(tables.read(asked.records, suites.cells("universal", "quick")))
+    text = card(config, (asked.folder / WEIGHTS).stat().st_size // 1000, rows(records))
+    write_atomically(asked.folder / "card.md", text.encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
