@@ -151,9 +151,9 @@ def pack(file: str, size: int) -> Callable[[], tuple[ImageSet, ImageSet]]:
     return loader
 
 
-def tin100_quick() -> tuple[ImageSet, ImageSet]:
+def tin100_quick(size: int = 32) -> tuple[ImageSet, ImageSet]:
     """The first 50 training and 10 test images of each class of tin100."""
-    train, test = pack("tin100-32.zip", 32)()
+    train, test = pack("tin100-32.zip", size)()
     return _first(train, 50), _first(test, 10)
 
 
@@ -168,6 +168,7 @@ DATASETS: dict[str, Callable[[], tuple[ImageSet, ImageSet]]] = {
     "cifar10": cifar10,
     "tin100": pack("tin100-32.zip", 32),  # 100 classes of Tiny-ImageNet at 32 px, where papers have CIFAR-100
     "tin100-quick": tin100_quick,
+    "tin100-64-quick": lambda: tin100_quick(64),
     "tin100-64": pack("tin100-32.zip", 64),
     "imagenette": pack("imagenette224.zip", 224),  # 10 classes of ImageNet
     "imagenette-64": pack("imagenette224.zip", 64),

@@ -59,7 +59,7 @@ class OneForAll(Staged):
         "paper": {"objective": "discriminant", "encoder": "clip:openai/clip-vit-base-patch32", "epochs": 200,
                   "generator": "published", "width": 64, "grid": 224, "batch": 30, "lr": 1e-4},
         "discriminant": {"objective": "discriminant"},
-        "discriminant-quick": {"objective": "discriminant", "steps": 1200}, "quick": {"steps": 1200},
+        "discriminant-quick": {"objective": "discriminant", "steps": 600, "batch": 64}, "quick": {"steps": 1200},
         "shipped": {"init": "shipped", "steps": 0}, "tuned": {"init": "shipped", "epochs": 5, "lr": 5e-4},
     }  # fmt: skip
 

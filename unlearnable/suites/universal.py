@@ -27,7 +27,7 @@ ELSEWHERE = {
     "quick": ("one_for_all:discriminant-quick", "clusters:quick"),
     "full": ("one_for_all:discriminant", "clusters"),
 }
-FITTED_ON = "tin100-64"
+FITTED_ON = {"quick": "tin100-64-quick", "full": "tin100-64"}
 ADVERSARIES = ("mixup", "gaussian", "orthogonal", "grayscale", "jpeg:75", "ueraser")
 MERGED = {"imagenette-64": "names:5", "places20-64": "names:10", "cifar10-quick": "names:5"}
 
@@ -67,7 +67,7 @@ def _plain(name: str, epochs: int) -> list[Cell]:
 
 
 def _elsewhere(tier: str, name: str, epochs: int) -> list[Cell]:
-    return [Cell(name, method, epochs=epochs, fitted_on=FITTED_ON) for method in ELSEWHERE[tier]]
+    return [Cell(name, method, epochs=epochs, fitted_on=FITTED_ON[tier]) for method in ELSEWHERE[tier]]
 
 
 SUITES: dict[str, Suite] = {
