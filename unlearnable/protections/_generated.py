@@ -1,23 +1,28 @@
 """Perturbations that a generator says in one forward pass, told what an encoder sees in the image."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol, cast
+from pathlib import Path
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from unlearnable import perturbation
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Generator, Head, bounded
 from unlearnable.perturbation import kind, resized
 from unlearnable.pixels import Index, Labels, Pixels
 from unlearnable.protections._encoded import kept
+from unlearnable.run import Run
 
+_SEEN = 160  # pixels: larger pictures are seen at this side
 Kind = Literal["small", "published"]
 Codes = Float32[Tensor, "n d"]
 
 
+@runtime_checkable
 class Coding(Protocol):
     """A network that is told a code: images (n, 3, h, w) and codes (n, d) -> (n, 3, h, w) in -1..1."""
 
@@ -78,6 +83,43 @@ class Generated:
     def within(self, eps: float) -> "Generated":
         """The same generator with another bound, in units of the 0..1 range."""
         return replace(self, eps=eps)
+
+
+@dataclass(frozen=True)
+class Make:
+    """What generators must have in common for one to go on from the weights of another; fields as in `Generated`."""
+
+    shape: Kind
+    width: int
+    blocks: int
+    code: int
+    encoder: str
+    head: Head
+    grid: int
+
+    def begun(self, stage: str, init: str | Path | None, run: Run) -> nn.Module:
+        """A generator with its first weights: random, or those that `fit` left in the folder `init`.
+
+        Raises ValueError where that holds no generator, or one of another make.
+        """
+        with run.seeded(f"{stage}-init"):
+            network = generator(self.shape, self.width, self.blocks, self.code)
+        if init is None:
+            return network
+        given, _ = perturbation.load(Path(init))
+        if not isinstance(given, Generated):
+            raise ValueError(f"init {str(init)!r} holds no generator but {type(given).__name__}: name one that does")
+        for name, wanted in asdict(self).items():
+            if (there := getattr(given, name)) != wanted:
+                raise ValueError(f"init {str(init)!r} has {name} {there!r}, wanted is {wanted!r}: give it the same")
+        network.load_state_dict(given.network.state_dict())
+        return network
+
+    def fitted(self, network: nn.Module, eps: float) -> Generated:
+        """What was fitted, in half precision."""
+        halves = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
+        weights = {name: w.cpu().contiguous() for name, w in halves.items()}  # laid out as they are read back
+        return Generated(weights, eps=eps, size=max(_SEEN, self.grid), **asdict(self))
 
 
 def said(network: Coding, x: Pixels, codes: Codes, grid: int, eps: float, head: Head) -> Pixels:

@@ -28,20 +28,17 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import nn
 
-from unlearnable import perturbation
 from unlearnable.data import ImageSet
-from unlearnable.encoders import CONCEPTS
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget, to_float
-from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen
+from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen, vocabulary
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._generated import Generated, Kind, generator, said
+from unlearnable.protections._generated import Generated, Kind, Make, said
 from unlearnable.protections._noise import Staged
 from unlearnable.run import Run
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "one_for_all"
-_SEEN = 160  # pixels: larger pictures are seen at this side
 _CHOICES = {
     "objective": ("shortcut", "discriminant"), "generator": get_args(Kind), "head": get_args(Head),
     "targets_from": ("clean", "protected"),
@@ -55,7 +52,8 @@ class OneForAll(Staged):
     groups: how many k-means groups of concepts the surrogates tell apart, several times over; surrogates: zoo models;
     vocabulary: a text file with a concept a line, else the shipped one; init: weights to begin with, "shipped" or a
     folder written by `fit`, whose generator, encoder and grid must be these.
-    Raises ValueError for an unknown word or a grid that is no multiple of 8; `fit` for weights of another shape.
+    Raises ValueError for an unknown word, no groups or surrogates, or a grid that cannot be halved three times; `fit`
+    for an `init` of another make, too few concepts, images that look alike, or a gradient that is not finite.
     """
 
     needs_labels: ClassVar[bool] = False
@@ -93,15 +91,24 @@ class OneForAll(Staged):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {getattr(self, name)!r}")
-        if self.grid < 8 or self.grid % 8:
-            raise ValueError(f"grid must be a multiple of 8, got {self.grid}")
+        if self.grid < 16 or self.grid % 8:
+            raise ValueError(f"grid must be a multiple of 8, 16 at least, got {self.grid}")
+        if self.similar < 1 or not self.surrogates or min(self.groups, default=0) < 2:
+            given = f"{self.similar}, {self.surrogates} and {self.groups}"
+            raise ValueError(f"similar must be 1 or more, surrogates one or more, groups each 2 or more, got {given}")
 
     def fit(self, data: ImageSet, run: Run) -> Generated:
         """Trains the generator; ranks share batches and take the mean of their gradients."""
         seen = Seen.through(self.encoder, data, run)
+        make = Make(
+            self.generator, self.width, self.blocks, seen.encoder.dimension, self.encoder, self.head, self.grid
+        )  # fmt: skip
+        network = make.begun(self.stage, SHIPPED if self.init == "shipped" else self.init, run)
+        words = [] if self.objective == "shortcut" else vocabulary(self.vocabulary)
         codes = seen.features(self.batch)
-        network = self.begun(codes, run)
-        objective = self.aim(seen, network, codes, run)
+        if self.init is None and isinstance(network, Coded):
+            network.whiten(codes)
+        objective = self.aim(seen, run.agreed(run.place(network)), codes, words)
         optimiser = torch.optim.Adam(network.parameters(), self.lr, betas=(0.5, 0.99))
         mine, share = run.shard(len(data)), run.share(self.batch)
         epoch_steps = -(-run.share(len(data)) // share)
@@ -113,53 +120,27 @@ class OneForAll(Staged):
             rows = mine[order.split(share)[part % -(-len(mine) // share)]]
             optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / total)) / 2
             x = to_float(seen.images[rows.to(seen.images.device)].to(run.at))
-            network.train()
             with run.autocast():
-                delta = said(network, x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
+                delta = said(network.train(), x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
             loss, figures = objective(rows, x + delta, step)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             run.average(w.grad for w in network.parameters() if w.grad is not None)
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            if not nn.utils.clip_grad_norm_(network.parameters(), 1.0).isfinite():
+                raise ValueError(f"the generator could not be trained: not finite at lr {self.lr:g}, take a lower one")
             optimiser.step()
             objective.learn()
             run.report(self.stage, step + 1, total, {name: float(value) for name, value in figures.items()})
-        return self.generated(network, codes.shape[1])
+        return make.fitted(run.agreed(network), self.budget.eps)  # each rank had statistics of its own
 
-    def begun(self, codes: torch.Tensor, run: Run) -> nn.Module:
-        """The generator with its first weights: random, or those of `init`."""
-        with run.seeded(f"{self.stage}-init"):
-            network = generator(self.generator, self.width, self.blocks, codes.shape[1])
-        if self.init is None:
-            if isinstance(network, Coded):
-                network.whiten(codes)
-            return run.agreed(run.place(network))
-        given, _ = perturbation.load(SHIPPED if self.init == "shipped" else Path(self.init))
-        wanted = self.generated(network, codes.shape[1])
-        if not isinstance(given, Generated):
-            raise ValueError(f"init {self.init!r} holds no generator but {type(given).__name__}")
-        for name in ("shape", "width", "blocks", "code", "encoder", "head", "grid"):
-            if (there := getattr(given, name)) != getattr(wanted, name):
-                raise ValueError(f"init {self.init!r} has {name} {there!r}, wanted is {getattr(wanted, name)!r}")
-        network.load_state_dict(given.network.state_dict())
-        return run.agreed(run.place(network.requires_grad_(True)))
-
-    def aim(self, seen: Seen, network: nn.Module, codes: torch.Tensor, run: Run) -> Objective:
+    def aim(self, seen: Seen, network: nn.Module, codes: torch.Tensor, words: list[str]) -> Objective:
         """What the generator is trained for."""
+        run = seen.run
         if self.objective == "shortcut":
             with torch.no_grad():
                 points = network.seen(codes.to(run.at)).cpu() if isinstance(network, Coded) else codes
             return Shortcut.start(points, self.groups, self.surrogates, self.grid, self.surrogate_lr, run)
-        words = CONCEPTS if self.vocabulary is None else Path(self.vocabulary)
-        concepts = seen.encoder.text([line for line in words.read_text().splitlines() if line.strip()]).to(run.at)
+        concepts = seen.encoder.text(words).to(run.at)
         similar = min(self.similar, max(1, len(concepts) // 5))
         targets = chosen(codes.to(run.at), concepts, similar) if self.targets_from == "clean" else None
         return Discriminant(seen.encoder, concepts, similar, targets, run)
-
-    def generated(self, network: nn.Module, code: int) -> Generated:
-        """What was fitted, in half precision."""
-        weights = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
-        return Generated(
-            {name: w.cpu() for name, w in weights.items()}, self.generator, self.width, self.blocks, code, self.encoder,
-            self.budget.eps, self.head, self.grid, max(_SEEN, self.grid),
-        )  # fmt: skip
