@@ -28,12 +28,13 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from unlearnable.files import decode, encode
-from unlearnable.job import DEFAULT_METHOD, Job, fitting, protect
+from unlearnable.job import Job, fitting, protect
 from unlearnable.job.parallel import results
 from unlearnable.job.picture import protected
 from unlearnable.provenance import provenance
 from unlearnable.run import Run
 
+METHOD = "lsp"
 CLASSES = 10
 PHOTO_PIXELS = 200_000
 SMALL = (96, 64)
@@ -105,8 +106,8 @@ def speed(folder: Path, count: int, repeats: int) -> dict[str, Any]:
 
 def _round(source: Path, out: Path) -> list[tuple[float, float]]:
     """(wall, CPU) seconds of the job, of decoding, of decoding + perturbing, and of these + encoding."""
-    job = clocked(lambda: protect(Job(source, out), Run(device="cpu")))
-    choice = fitting.choose(DEFAULT_METHOD, None)
+    job = clocked(lambda: protect(Job(source, out, METHOD), Run(device="cpu")))
+    choice = fitting.choose(METHOD, None)
     budget = choice.budget
     perturbation = fitting.load(choice.folder or out / ".unlearnable" / "perturbation", budget).perturbation
     files = [(path.name, path.read_bytes()) for path in sorted(source.rglob("*.*"))]
@@ -163,7 +164,7 @@ def _spawn(command: list[str]) -> dict[str, float]:
 
 
 def _child(source: Path, destination: Path) -> dict[str, float]:
-    summary = protect(Job(source, destination), Run(device="cpu"))
+    summary = protect(Job(source, destination, METHOD), Run(device="cpu"))
     return {"peak_mb": peak(), "protected": summary.protected, "seconds": summary.seconds}
 
 

@@ -8,6 +8,8 @@ from commands import Command, Ended, picture
 
 from unlearnable.cli import main
 from unlearnable.data import ImageSet, digits
+from unlearnable.encoders import Mini
+from unlearnable.encoders.mini import Sizes
 from unlearnable.run import Run
 
 torch.set_num_threads(1)  # the tests run in as many processes as there are cores, on images too small to share out
@@ -23,6 +25,15 @@ def small() -> ImageSet:
 @pytest.fixture
 def run() -> Run:
     return Run(seed=0, device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a small encoder that has learned nothing, of 16 dimensions."""
+    folder = tmp_path_factory.mktemp("eyes")
+    run = Run(seed=0, device="cpu", precision="fp32")
+    Mini.random(run, Sizes(side=32, dimension=16, buckets=256, width=8)).save(folder, {})
+    return str(folder)
 
 
 @pytest.fixture

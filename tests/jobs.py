@@ -74,8 +74,8 @@ def everything(root: Path) -> dict[str, tuple[str, int]]:
     return {str(p): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in files}
 
 
-def job(source: Path, destination: Path, seed: int = 0, **options: object) -> Summary:
-    return protect(Job(source, destination, **options), Run(seed=seed, device="cpu", precision="fp32"))
+def job(source: Path, destination: Path, seed: int = 0, method: str = "lsp", **options: object) -> Summary:
+    return protect(Job(source, destination, method, **options), Run(seed=seed, device="cpu", precision="fp32"))
 
 
 def manifest(

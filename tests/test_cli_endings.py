@@ -75,10 +75,10 @@ def started(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_as_a_process_it_protects(photos: Path, tmp_path: Path) -> None:
-    ended = started("protect", str(photos), str(tmp_path / "out"), "--json")
+    ended = started("protect", str(photos), str(tmp_path / "out"), "--method", "lsp", "--json")
     assert ended.returncode == 0, ended.stderr
     assert list(json.loads(ended.stdout)) == PROTECT_KEYS
-    ended = started("protect", str(photos), str(tmp_path / "out"), "--json")
+    ended = started("protect", str(photos), str(tmp_path / "out"), "--method", "lsp", "--json")
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
 
 
@@ -102,7 +102,8 @@ def test_ctrl_c_in_the_middle_keeps_what_was_done(tmp_path: Path) -> None:
         picture(tmp_path / "many" / f"{i}.png", i, (800, 600))
     out = tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    line = [sys.executable, "-m", "unlearnable", "protect", str(tmp_path / "many"), str(out), "--quiet"]
+    words = ["protect", str(tmp_path / "many"), str(out), "--method", "lsp"]
+    line = [sys.executable, "-m", "unlearnable", *words, "--quiet"]
     with subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heed_ctrl_c
     ) as process:
@@ -112,5 +113,5 @@ def test_ctrl_c_in_the_middle_keeps_what_was_done(tmp_path: Path) -> None:
         said, complaint = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "")
     assert complaint == "stopped: the same command with --resume goes on where it stopped\n"
-    resumed = started("protect", str(tmp_path / "many"), str(out), "--resume", "--json")
+    resumed = started(*words, "--resume", "--json")
     assert (resumed.returncode, json.loads(resumed.stdout)["protected"]) == (0, 60)

@@ -15,7 +15,7 @@ from unlearnable.suites import SUITES
 
 
 def test_protect_prints_exactly_the_promised_keys(command: Command, photos: Path) -> None:
-    ended = command("protect", photos, "out", "--json", "--eps", "4/255")
+    ended = command("protect", photos, "out", "--method", "lsp", "--json", "--eps", "4/255")
     assert ended.code == 0
     said = ended.json
     assert list(said) == PROTECT_KEYS
@@ -25,14 +25,14 @@ def test_protect_prints_exactly_the_promised_keys(command: Command, photos: Path
 
 
 def test_protect_for_people_says_the_same_and_how_to_check_it(command: Command, photos: Path) -> None:
-    ended = command("protect", photos, "out")
+    ended = command("protect", photos, "out", "--method", "lsp")
     assert ended.out.startswith("4 protected, 1 copied, 0 failed in ")
     assert f"unlearnable verify {photos} out" in ended.out
 
 
 def test_a_failed_item_is_named_on_stderr_and_counted(command: Command, photos: Path) -> None:
     (photos / "cat" / "broken\n.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
-    ended = command("protect", photos, "out", "--json", "--quiet")
+    ended = command("protect", photos, "out", "--method", "lsp", "--json", "--quiet")
     assert ended.code == 1
     assert ended.json["failed"] == 1
     (line,) = ended.err.splitlines()
@@ -40,24 +40,24 @@ def test_a_failed_item_is_named_on_stderr_and_counted(command: Command, photos: 
 
 
 def test_a_dry_run_writes_nothing(command: Command, photos: Path) -> None:
-    ended = command("protect", photos, "out", "--dry-run", "--json")
+    ended = command("protect", photos, "out", "--method", "lsp", "--dry-run", "--json")
     assert ended.code == 0
     assert list(ended.json) == PROTECT_KEYS
     assert (ended.json["protected"], ended.json["seconds"]) == (4, None)
     assert not Path("out").exists()
-    assert "nothing was written" in command("protect", photos, "out", "--dry-run").out
+    assert "nothing was written" in command("protect", photos, "out", "--method", "lsp", "--dry-run").out
 
 
 def test_protect_goes_on_or_starts_anew_only_when_told(command: Command, photos: Path) -> None:
-    assert command("protect", photos, "out").code == 0
-    assert "--resume" in refused(command("protect", photos, "out"))
-    assert command("protect", photos, "out", "--resume").code == 0
-    assert command("protect", photos, "out", "--overwrite", "--seed", "3").code == 0
+    assert command("protect", photos, "out", "--method", "lsp").code == 0
+    assert "--resume" in refused(command("protect", photos, "out", "--method", "lsp"))
+    assert command("protect", photos, "out", "--method", "lsp", "--resume").code == 0
+    assert command("protect", photos, "out", "--method", "lsp", "--overwrite", "--seed", "3").code == 0
 
 
 def test_the_same_seed_gives_the_same_bytes(command: Command, photos: Path) -> None:
     for out, seed in (("one", "5"), ("two", "5"), ("three", "6")):
-        command("protect", photos, out, "--seed", seed)
+        command("protect", photos, out, "--method", "lsp", "--seed", seed)
     one, two, three = ((Path(out) / "cat" / "a.png").read_bytes() for out in ("one", "two", "three"))
     assert one == two != three
 
@@ -71,7 +71,7 @@ def test_what_is_typed_wins_over_a_recipe_and_a_recipe_over_defaults(command: Co
 
 
 def test_verify_finds_what_was_changed_and_what_is_missing(command: Command, photos: Path) -> None:
-    command("protect", photos, "out")
+    command("protect", photos, "out", "--method", "lsp")
     ended = command("verify", photos, "out", "--json")
     assert (ended.code, list(ended.json)) == (0, ["checked", "bad", "max_abs_delta", "missing"])
     assert ended.json["bad"] == ended.json["missing"] == 0
@@ -102,7 +102,7 @@ def test_the_values_of_a_preset_are_the_defaults_and_can_be_changed(command: Com
 
 def test_protect_verify_evaluate_on_a_folder_of_digits(command: Command, tmp_path: Path) -> None:
     clean, test = write_digits(tmp_path / "clean", 8), write_digits(tmp_path / "test", 4, first=8)
-    assert command("protect", clean, "out", "--json").json["protected"] == 80
+    assert command("protect", clean, "out", "--method", "lsp", "--json").json["protected"] == 80
     assert command("verify", clean, "out", "--json").json["checked"] == 80
     Path("recipe.yaml").write_text("epochs: 3\nmodels: cnn,lenet\n")
     ended = command("evaluate", clean, "out", test, "--json", "--config", "recipe.yaml", "--out", "report")
@@ -129,7 +129,7 @@ def test_evaluate_for_people_is_a_table(command: Command, tmp_path: Path) -> Non
 
 def test_evaluate_refuses_a_protected_folder_that_lacks_pictures(command: Command, tmp_path: Path) -> None:
     clean = write_digits(tmp_path / "clean", 2)
-    command("protect", clean, "out")
+    command("protect", clean, "out", "--method", "lsp")
     next(Path("out/3").glob("*.png")).unlink()
     assert "lacks 1 of 20 pictures" in refused(command("evaluate", clean, "out", clean))
 

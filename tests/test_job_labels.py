@@ -52,7 +52,7 @@ def test_a_method_without_labels_gets_none(tmp_path: Path) -> None:
 def test_folders_are_required_where_asked_for(tmp_path: Path) -> None:
     source = folder(tmp_path / "src")
     put(source / "loose.png", noise(1))
-    for start in (job, lambda s, d, **o: dry_run(Job(s, d, **o))):
+    for start in (job, lambda s, d, **o: dry_run(Job(s, d, "lsp", **o))):
         with pytest.raises(ValueError, match=r"'loose\.png' lies in none"):
             start(source, tmp_path / "dst", labels="folders")
     assert not (tmp_path / "dst").exists()

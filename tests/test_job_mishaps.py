@@ -105,7 +105,7 @@ def test_a_job_that_is_stopped_can_be_resumed(tmp_path: Path, how: str, monkeypa
     run = Run(device="cpu", precision="fp32", listener=listener,
               cancelled=lambda: how == "cancelled" and len(tree(dst)) > 5)  # fmt: skip
     with pytest.raises((Cancelled, KeyboardInterrupt)):
-        protect(Job(source, dst), run)
+        protect(Job(source, dst, "lsp"), run)
     done = sum(status == "protected" for (status,) in manifest(dst, "status"))
     assert 0 < done < 24
     assert not (dst / ".unlearnable" / "scratch").exists()

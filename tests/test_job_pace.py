@@ -49,7 +49,7 @@ def test_large_pictures_go_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_progress_tells_how_far_and_how_fast(tmp_path: Path) -> None:
     events: list[Progress] = []
-    protect(Job(flat(tmp_path / "src", 12), tmp_path / "dst"), Run(device="cpu", listener=events.append))
+    protect(Job(flat(tmp_path / "src", 12), tmp_path / "dst", "lsp"), Run(device="cpu", listener=events.append))
     labelled = [event.done for event in events if event.stage == "labels"]
     assert labelled == list(range(1, 13))
     last = events[-1]

@@ -109,7 +109,7 @@ def test_what_was_protected_already_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was protected already"):
         job(tmp_path / "dst", tmp_path / "again")
     with pytest.raises(ValueError, match="was protected already"):
-        dry_run(Job(tmp_path / "dst", tmp_path / "again"))
+        dry_run(Job(tmp_path / "dst", tmp_path / "again", "lsp"))
 
 
 def test_a_method_that_cannot_be_fitted_leaves_no_trace(tmp_path: Path) -> None:

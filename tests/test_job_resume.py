@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from unlearnable.job import Job, protect
 from unlearnable.run import Run
-protect(Job(Path(sys.argv[1]), Path(sys.argv[2]), resume=True), Run(device="cpu", precision="fp32"))
+protect(Job(Path(sys.argv[1]), Path(sys.argv[2]), "lsp", resume=True), Run(device="cpu", precision="fp32"))
 """
 
 KILLED_AT = """
@@ -57,7 +57,7 @@ for name in sys.argv[3:]:
     child = os.fork()  # no thread has been started yet
     if child == 0:
         at_call(*moments[name])
-        protect(Job(source, root / name), Run(device="cpu", precision="fp32"))
+        protect(Job(source, root / name, "lsp"), Run(device="cpu", precision="fp32"))
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code == -signal.SIGKILL, f"{name}: {code}"

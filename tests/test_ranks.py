@@ -12,6 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from unlearnable.data import digits
+from unlearnable.protections import protection
+from unlearnable.run import Run
+
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -35,6 +39,7 @@ METHODS = {
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0},
     "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20},
     "clusters": {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1},
+    "one_for_all": {"grid": 16, "groups": [2, 4], "steps": 2, "batch": 98, "width": 8, "surrogates": ["lenet", "cnn"]},
     "sem": {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1},
 }
 
@@ -54,11 +59,11 @@ def torchrun(words: list[str], made: Path | None = None) -> subprocess.Completed
     return done
 
 
-def fit(name: str, out: Path, processes: int) -> list[dict[str, torch.Tensor]]:
+def fit(name: str, out: Path, processes: int, **values: object) -> list[dict[str, torch.Tensor]]:
     program = out / "program.py"
     out.mkdir(parents=True)
     program.write_text(PROGRAM)
-    words = [str(program), name, json.dumps(METHODS[name]), str(out)]
+    words = [str(program), name, json.dumps(METHODS[name] | values), str(out)]
     done = torchrun(words) if processes > 1 else subprocess.run([sys.executable, *words], timeout=120)
     assert done.returncode == 0, done.stderr
     return [load_file(out / f"rank{rank}" / "perturbation.safetensors") for rank in range(processes)]
@@ -93,6 +98,22 @@ def test_ranks_that_share_clusters_find_what_one_process_finds(tmp_path: Path) -
     for found in fit("clusters", tmp_path / "two", 2):
         assert torch.allclose(found["centres"], alone["centres"], atol=1e-6)  # features came in other batches
         assert torch.allclose(found["delta"], alone["delta"], atol=1e-4)
+
+
+@pytest.mark.parametrize(("objective", "alike"), [("shortcut", -1.0), ("discriminant", 0.3)])
+def test_a_generator_is_trained_together(objective: str, alike: float, eyes: str, tmp_path: Path) -> None:
+    """Batch norms see half a batch each, and for a shortcut crops are drawn otherwise: only towards concepts do two
+    processes go where one does, as far as the first steps of Adam tell (0 is chance).
+    """
+    values = METHODS["one_for_all"] | {"encoder": eyes, "objective": objective}
+    first, second = fit("one_for_all", tmp_path / "two", 2, **values)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    train, run = digits()[0].subset(torch.arange(97)), Run(0, "cpu", "fp32")
+    alone, begun = (protection("one_for_all", **values | {"lr": lr}).fit(train, run).weights for lr in (2e-3, 0.0))
+    learned = [name for name in begun if name.endswith((".weight", ".bias"))]
+    one = torch.cat([(alone[name] - begun[name]).flatten() for name in learned]).float()
+    two = torch.cat([(first[f"weights/{name}"] - begun[name]).flatten() for name in learned]).float()
+    assert one @ two / (one.norm() * two.norm()) > alike
 
 
 def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: Path) -> None:

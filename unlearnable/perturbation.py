@@ -99,8 +99,8 @@ def apply(perturbation: Perturbation, data: ImageSet, budget: Budget, run: Run, 
         x, size = to_float(originals), side_seen(perturbation, *data.images.shape[2:])
         view = resized(x, size, size)
         proposed = perturbation(view, data.labels[rows], rows)
-        if size != data.size:
-            proposed = x + resized(proposed - view, data.size, data.size)
+        if view.shape != x.shape:
+            proposed = x + resized(proposed - view, *x.shape[2:])
         protected[rows] = release(originals, proposed, budget)
     return data.with_images(protected)
 

@@ -45,7 +45,7 @@ def protected(picture: Picture, perturbation: Perturbation, label: int, row: int
     Raises ValueError where the perturbation knows nothing of that label or row.
     """
     view = picture.view(side_seen(perturbation, *picture.planes.shape[:2]))
-    x = to_float(torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))[None])
+    x = to_float(torch.from_numpy(view.transpose(2, 0, 1).copy())[None])
     with torch.no_grad():
         proposed = perturbation(x, torch.tensor([label]), torch.tensor([row]))
     if np.array_equal(view, picture.planes):  # exact by construction: x + (proposed - x) need not be

@@ -29,6 +29,7 @@ class Coded(nn.Module):
 
     def __init__(self, width: int = 32, code: int = 256, whitened: int = 128) -> None:
         super().__init__()
+        whitened = min(whitened, code)
         self.register_buffer("mean", torch.zeros(code))
         self.register_buffer("whitening", torch.eye(code, whitened))
         self.down = nn.ModuleList(
@@ -61,11 +62,13 @@ class Coded(nn.Module):
         self.mean.copy_(codes.mean(0))
         values, vectors = torch.linalg.eigh((codes - self.mean).T @ (codes - self.mean) / len(codes))
         kept = self.whitening.shape[1]
-        self.whitening.copy_(vectors[:, -kept:] / (values[-kept:].clamp_min(0).sqrt() + _FAINT * values[-1].sqrt()))
+        spread = (values[-kept:].clamp_min(0) / values[-1].clamp_min(1e-12)).sqrt()  # relative: half precision holds it
+        self.whitening.copy_(vectors[:, -kept:] / (spread + _FAINT))
 
     def seen(self, code: Float32[Tensor, "n d"]) -> Float32[Tensor, "n w"]:
-        """Codes as the generator takes them: whitened, each value about 1 in size."""
-        white = (code - self.mean) @ self.whitening
+        """Codes as the generator takes them: whitened, each value about 1 in size; float32 whatever else is."""
+        with torch.autocast(code.device.type, enabled=False):
+            white = (code - self.mean) @ self.whitening
         return F.normalize(white, dim=1) * math.sqrt(white.shape[1])
 
     def _telling(self, place: int, hidden: Tensor, code: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.encoders import Encoder, Vectors
+from unlearnable.encoders import CONCEPTS, Encoder, Vectors
+from unlearnable.encoders.words import plain
 from unlearnable.models import build
 from unlearnable.perturbation import resized
 from unlearnable.pixels import Index, Pixels
@@ -20,6 +21,7 @@ from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
 from unlearnable.training import forward
 
+Concepts = Float32[Tensor, "k d"]  # of unit length
 _LAMBDA = (0.1, 10.0)  # bounds of the trade-off, which is a quotient
 _BATCH = 4096
 
@@ -45,19 +47,10 @@ class Discriminant:
     """
 
     encoder: Encoder
-    concepts: Vectors
+    concepts: Concepts
     similar: int
     targets: Int64[Tensor, "n t"] | None
     run: Run
-
-    @staticmethod
-    def start(encoder: Encoder, vocabulary: Path, similar: int, seen: Vectors | None, run: Run) -> "Discriminant":
-        """With the concepts of a file, one a line. seen: what the clean images look like, where targets are theirs."""
-        lines = [line for line in vocabulary.read_text().splitlines() if line.strip()]
-        concepts = encoder.text(lines).to(run.at)
-        similar = min(similar, max(1, len(concepts) // 5))
-        targets = None if seen is None else chosen(seen.to(run.at), concepts, similar)
-        return Discriminant(encoder, concepts, similar, targets, run)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -76,10 +69,25 @@ class Discriminant:
         """The encoder stays as it is."""
 
 
-def chosen(seen: Vectors, concepts: Vectors, similar: int) -> Int64[Tensor, "n t"]:
+def chosen(seen: Vectors, concepts: Concepts, similar: int) -> Int64[Tensor, "n t"]:
     """For each image the concept that is least like it, then the `similar` ones that are most."""
     likeness = seen @ concepts.T
     return torch.cat([likeness.argmin(1, keepdim=True), likeness.topk(similar, 1).indices], 1)
+
+
+def vocabulary(place: str | None) -> list[str]:
+    """The concepts of a text file, one a line, none twice; those that come with the package where none is named.
+
+    Raises ValueError where it cannot be read, or has fewer than two.
+    """
+    try:
+        lines = (CONCEPTS if place is None else Path(place)).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"vocabulary {place!r} cannot be read: {error}; name a text file, a concept a line") from None
+    found = list(dict.fromkeys(plain(line) for line in lines if line.strip()))
+    if len(found) < 2:
+        raise ValueError(f"vocabulary {place!r} must have 2 concepts or more, to lead from one to another; got {found}")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +110,14 @@ class Shortcut:
     def start(
         codes: Float32[Tensor, "n d"], counts: Sequence[int], models: Sequence[str], grid: int, lr: float, run: Run
     ) -> "Shortcut":
-        """Groups by k-means of the codes, `counts` of them; fewer where fewer codes are distinct."""
-        distinct = len(np.unique(codes.numpy().round(4), axis=0))
+        """Groups by k-means of the codes, `counts` of them; fewer where fewer codes are distinct.
+
+        Raises ValueError where all are one.
+        """
+        if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
+            raise ValueError(
+                f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
+            )
         sizes = tuple(min(count, distinct) for count in counts)
         seed = run.rng("concepts").initial_seed() % 2**32
         found = [

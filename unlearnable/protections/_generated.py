@@ -1,6 +1,6 @@
 """Perturbations that a generator says in one forward pass, told what an encoder sees in the image."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -9,12 +9,15 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from unlearnable import perturbation
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Generator, Head, bounded
-from unlearnable.perturbation import kind, load, resized
+from unlearnable.perturbation import kind, resized
 from unlearnable.pixels import Index, Labels, Pixels
 from unlearnable.protections._encoded import kept
+from unlearnable.run import Run
 
+_SEEN = 160  # pixels: larger pictures are seen at this side
 Kind = Literal["small", "published"]
 Codes = Float32[Tensor, "n d"]
 
@@ -74,15 +77,41 @@ class Generated:
         return replace(self, eps=eps)
 
 
-def fitted(folder: Path, wanted: Generated) -> Generated:
-    """The generator in a folder. Raises ValueError where it is none, or not of the kind, shape and encoder wanted."""
-    found, _ = load(folder)
-    if not isinstance(found, Generated):
-        raise ValueError(f"{folder} holds no generator but {type(found).__name__}")
-    for name in ("shape", "width", "blocks", "code", "encoder", "head", "grid"):
-        if (there := getattr(found, name)) != getattr(wanted, name):
-            raise ValueError(f"the generator in {folder} has {name} {there!r}, wanted is {getattr(wanted, name)!r}")
-    return found
+@dataclass(frozen=True)
+class Make:
+    """What generators must have in common for one to go on from the weights of another; fields as in `Generated`."""
+
+    shape: Kind
+    width: int
+    blocks: int
+    code: int
+    encoder: str
+    head: Head
+    grid: int
+
+    def begun(self, stage: str, init: Path | None, run: Run) -> nn.Module:
+        """A generator with its first weights: random, or those that `fit` left in the folder `init`."""
+        with run.seeded(f"{stage}-init"):
+            network = generator(self.shape, self.width, self.blocks, self.code)
+        if init is not None:
+            network.load_state_dict(self.given(init).network.state_dict())
+        return network
+
+    def given(self, folder: Path) -> Generated:
+        """The generator in a folder. Raises ValueError where it holds none, or one of another make."""
+        found, _ = perturbation.load(folder)
+        if not isinstance(found, Generated):
+            raise ValueError(f"init {str(folder)!r} holds no generator but {type(found).__name__}: name one that does")
+        for name, wanted in asdict(self).items():
+            if (there := getattr(found, name)) != wanted:
+                raise ValueError(f"init {str(folder)!r} has {name} {there!r}, wanted is {wanted!r}: give it the same")
+        return found
+
+    def fitted(self, network: nn.Module, eps: float) -> Generated:
+        """What was fitted, in half precision."""
+        halves = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
+        weights = {name: w.cpu().contiguous() for name, w in halves.items()}  # laid out as they are read back
+        return Generated(weights, eps=eps, size=max(_SEEN, self.grid), **asdict(self))
 
 
 def said(network: nn.Module, x: Pixels, codes: Codes, grid: int, eps: float, head: Head) -> Pixels:

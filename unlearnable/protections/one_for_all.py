@@ -6,7 +6,8 @@
 | G, theta | generator, with width and blocks (of the published one) |
 | delta = G(E_I(x), x), eq. 1 | `Generated`, fitted or shipped |
 | opposite and similar concepts of x, k | among `vocabulary`; similar |
-| d; lambda, eq. 4 | cosine distance; the quotient of the two terms, detached: else every gradient is zero |
+| d | cosine distance |
+| lambda, eq. 4 | the quotient of the two terms, detached: else every gradient is zero |
 
 objective "discriminant" is the paper's equation 4. "shortcut", the default, is this project's own: moving features
 does not make a shortcut, so the generator minimises the error of surrogates that learn groups of concepts from what it
@@ -14,7 +15,8 @@ says (`_concepts.Shortcut`, after EM; the groups are the encoder's, in place of 
 
 Differs from the paper:
 * eq. 4 with cosine similarity, as the text has it, would do the opposite of what the text says: distance is meant;
-* concepts are chosen from the clean image, once: from the protected one, as printed, they jump while it moves;
+* concepts are chosen from the clean image, once (targets_from "clean"): chosen from the protected one, as printed, they
+  jump while it moves;
 * the bound is eps * tanh; the generator works at `grid` pixels, and what it says is resized to the image.
 """
 
@@ -24,22 +26,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unlearnable.data import ImageSet
-from unlearnable.encoders import CONCEPTS, Vectors
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget
-from unlearnable.protections._concepts import Discriminant, Objective, Shortcut
+from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen, vocabulary
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._generated import Generated, Kind, fitted, generator, said
+from unlearnable.protections._generated import Generated, Kind, Make, said
 from unlearnable.protections._noise import Staged, drawn
 from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "one_for_all"
-_SEEN = 160  # pixels: larger pictures are seen at this side
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class OneForAll(Staged):
 
     groups: how many k-means groups of concepts the surrogates tell apart, several times over; surrogates: zoo models;
     vocabulary: a text file with a concept a line, else the shipped one; init: weights to begin with, "shipped" or a
-    folder written by `fit`. Raises ValueError for an unknown word or a grid that is no multiple of 8; `fit` for an init
-    of another shape.
+    folder written by `fit`, whose generator, encoder and grid must be these.
+    Raises ValueError for an unknown word, no groups or surrogates, or a grid that cannot be halved three times; `fit`
+    for an `init` of another make, too few concepts, images that look alike, or a gradient that is not finite.
     """
 
     needs_labels: ClassVar[bool] = False
@@ -85,17 +86,27 @@ class OneForAll(Staged):
 
     def __post_init__(self) -> None:
         check_words(self)
-        if self.grid < 8 or self.grid % 8:
-            raise ValueError(f"grid must be a multiple of 8, got {self.grid}")
+        if self.grid < 16 or self.grid % 8:
+            raise ValueError(f"grid must be a multiple of 8, 16 at least, got {self.grid}")
+        if self.similar < 1 or not self.surrogates or min(self.groups, default=0) < 2:
+            given = f"{self.similar}, {self.surrogates} and {self.groups}"
+            raise ValueError(f"similar must be 1 or more, surrogates one or more, groups each 2 or more, got {given}")
 
     def fit(self, data: ImageSet, run: Run) -> Generated:
         """Trains the generator; ranks share batches and take the mean of their gradients."""
         seen = Seen.through(self.encoder, data, run)
-        if self.init is not None and self.steps == 0:
-            return self.given(seen.encoder.dimension).within(self.budget.eps)
+        make = Make(
+            self.generator, self.width, self.blocks, seen.encoder.dimension, self.encoder, self.head, self.grid
+        )  # fmt: skip
+        init = None if self.init is None else SHIPPED if self.init == "shipped" else Path(self.init)
+        if init is not None and self.steps == 0:
+            return make.given(init).within(self.budget.eps)
+        network = make.begun(self.stage, init, run)
+        words = [] if self.objective == "shortcut" else vocabulary(self.vocabulary)
         codes = seen.features(self.batch)
-        network = self.begun(codes, run)
-        objective = self.aim(seen, network, codes, run)
+        if init is None and isinstance(network, Coded):
+            network.whiten(codes)
+        objective = self.aim(seen, run.agreed(run.place(network)), codes, words)
         optimiser = torch.optim.Adam(network.parameters(), self.lr, betas=(0.5, 0.99))
         total = self.epochs * -(-len(data) // self.batch) if self.steps is None else self.steps
         state = {"generator": network, "optimiser": optimiser} | objective.state
@@ -103,48 +114,27 @@ class OneForAll(Staged):
             rows = drawn(len(data), self.stage, step, self.batch, run)
             optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / total)) / 2
             x = seen.clean(rows)
-            network.train()
             with run.autocast():
-                delta = said(network, x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
+                delta = said(network.train(), x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
             loss, figures = objective(rows, x + delta, step)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             run.average(w.grad for w in network.parameters() if w.grad is not None)
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            if not nn.utils.clip_grad_norm_(network.parameters(), 1.0).isfinite():
+                raise ValueError(f"the generator could not be trained: not finite at lr {self.lr:g}, take a lower one")
             optimiser.step()
             objective.learn()
             run.report(self.stage, step + 1, total, {name: float(value) for name, value in figures.items()})
-        return self.generated(network.state_dict(), codes.shape[1])
+        return make.fitted(run.agreed(network), self.budget.eps)  # each rank had statistics of its own
 
-    def begun(self, codes: Vectors, run: Run) -> nn.Module:
-        """The generator with its first weights: random, or those of `init`."""
-        with run.seeded(f"{self.stage}-init"):
-            network = generator(self.generator, self.width, self.blocks, codes.shape[1])
-        if self.init is not None:
-            network.load_state_dict(self.given(codes.shape[1]).network.state_dict())
-        elif isinstance(network, Coded):
-            network.whiten(codes)
-        return run.agreed(run.place(network))
-
-    def aim(self, seen: Seen, network: nn.Module, codes: Vectors, run: Run) -> Objective:
+    def aim(self, seen: Seen, network: nn.Module, codes: torch.Tensor, words: list[str]) -> Objective:
         """What the generator is trained for."""
+        run = seen.run
         if self.objective == "shortcut":
             with torch.no_grad():
                 points = network.seen(codes.to(run.at)).cpu() if isinstance(network, Coded) else codes
             return Shortcut.start(points, self.groups, self.surrogates, self.grid, self.surrogate_lr, run)
-        words = CONCEPTS if self.vocabulary is None else Path(self.vocabulary)
-        fixed = codes if self.targets_from == "clean" else None
-        return Discriminant.start(seen.encoder, words, self.similar, fixed, run)
-
-    def given(self, code: int) -> Generated:
-        """What `init` holds."""
-        folder = SHIPPED if self.init == "shipped" else Path(str(self.init))
-        return fitted(folder, self.generated({}, code))
-
-    def generated(self, weights: dict[str, Tensor], code: int) -> Generated:
-        """In half precision."""
-        kept = {name: (w.half() if w.is_floating_point() else w).cpu() for name, w in weights.items()}
-        return Generated(
-            kept, self.generator, self.width, self.blocks, code, self.encoder, self.budget.eps, self.head, self.grid,
-            max(_SEEN, self.grid),
-        )  # fmt: skip
+        concepts = seen.encoder.text(words).to(run.at)
+        similar = min(self.similar, max(1, len(concepts) // 5))
+        targets = chosen(codes.to(run.at), concepts, similar) if self.targets_from == "clean" else None
+        return Discriminant(seen.encoder, concepts, similar, targets, run)
