@@ -13,7 +13,7 @@ import sklearn.datasets
 import torch
 from PIL import Image
 
-from unlearnable.job import Job, protect
+from unlearnable.job import DEFAULT_METHOD, Job, protect
 from unlearnable.pixels import Bytes, amplified
 from unlearnable.run import Run
 
@@ -31,7 +31,7 @@ def main() -> None:
     """Protects and draws."""
     source = Path(sklearn.datasets.__file__).parent / "images" / "flower.jpg"
     with tempfile.TemporaryDirectory() as folder:
-        protect(Job(source, Path(folder) / "protected", method="lsp"), Run(seed=0))
+        protect(Job(source, Path(folder) / "protected", method=DEFAULT_METHOD), Run(seed=0))
         before, after = part(source), part(Path(folder) / "protected" / "flower.png")
     whole = torch.cat([before, after, amplified(before, after)], dim=3)[0]
     Image.fromarray(whole.permute(1, 2, 0).contiguous().numpy()).save(OUT, optimize=True)

@@ -22,7 +22,7 @@ from unlearnable.job.labels import Wanted
 from unlearnable.job.manifest import FILE, Damaged, Manifest
 from unlearnable.pixels import Budget, eps_text
 
-DEFAULT_METHOD = "lsp"
+DEFAULT_METHOD = "one_for_all"
 
 
 @dataclass(frozen=True)
