@@ -96,7 +96,7 @@ def test_the_working_size_is_that_of_small_squares_else_64(tmp_path: Path) -> No
         for number, side in enumerate(sides):
             put(tmp_path / name / f"{number}.png", noise(number, side))
         job(tmp_path / name, tmp_path / f"{name}-out")
-        assert load(tmp_path / f"{name}-out" / ".unlearnable" / "perturbation").perturbation.size == expected
+        assert load(tmp_path / f"{name}-out" / ".unlearnable" / "perturbation", LINF8).perturbation.size == expected
 
 
 def test_a_dry_run_counts_what_the_job_will_do_and_writes_nothing(tmp_path: Path) -> None:
