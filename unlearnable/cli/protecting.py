@@ -24,7 +24,9 @@ def protect_flags(parser: Parser, first: str) -> None:
     """What to protect, where to, and how."""
     parser.add_argument("source", metavar="SRC", type=str, help=SRC)
     parser.add_argument("destination", metavar="DST", type=str, help="the protected collection: same names and layout")
-    parser.add_argument("--method", type=str, help="a name, a name:preset, or a folder made by fit (default: one_for_all)")
+    parser.add_argument(
+        "--method", type=str, help="a name, a name:preset, or a folder made by fit (default: one_for_all)"
+    )
     parser.add_argument("--eps", type=Number, help=EPS)
     parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
     parser.add_argument("--format", type=Container, default="keep", help="what pictures are written as")
