@@ -43,7 +43,7 @@ def rows(records: list[Result]) -> list[str]:
         clean, protected = found[name, model, CLEAN], found[name, model, SHIPPED]
         noisy = f"{found[name, model, 'random']:.3f}" if (name, model, "random") in found else "-"
         lines.append(f"| {name} | {model} | {clean:.3f} | {noisy} | {protected:.3f} | {protected / clean:.2f} |")
-    return lines
+    return lines or ["| none measured yet | | | | | |"]
 
 
 def card(config: dict[str, Any], kilobytes: int, lines: list[str]) -> str:

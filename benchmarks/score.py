@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from unlearnable.data import DATA_VARIABLE, ImageSet, load_labelled
+from unlearnable.data import DATA_VARIABLE, ImageSet, first_of_each, load_labelled
 from unlearnable.pixels import to_float
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
@@ -53,12 +53,6 @@ def gains(score: Score, images: ImageSet, run: Run, levels: tuple[float, ...] = 
     return found
 
 
-def evenly(data: ImageSet, count: int) -> ImageSet:
-    """The first `count` images of every class."""
-    rows = [(data.labels == label).nonzero().flatten()[:count] for label in range(len(data.classes))]
-    return data.subset(torch.cat(rows))
-
-
 def card(about: dict[str, Any], folder: Path, pack: Path) -> str:
     """What the folder holds, in words."""
     return CARD.format(
@@ -79,8 +73,8 @@ def main() -> None:
     torch.set_num_threads(1)
     run = Run(0, device="cpu", precision="fp32", listener=lambda event: print(event, flush=True))
     started = time.perf_counter()
-    train = evenly(load_labelled(asked.data, 32, "train")[0], 100)
-    test = evenly(load_labelled(asked.data, 32, "test")[0], 10)
+    train = first_of_each(load_labelled(asked.data, 32, "train")[0], 100)
+    test = first_of_each(load_labelled(asked.data, 32, "test")[0], 10)
     score = TRAINING.fit(train, run)
     about = {
         "training": asdict(TRAINING), "images": len(train), "held_out": len(test),

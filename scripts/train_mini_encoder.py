@@ -18,7 +18,6 @@ One loss of four parts, on pictures of every size from 32 pixels up:
 import argparse
 import hashlib
 import json
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.data import load_labelled
+from unlearnable.data import first_of_each, load_labelled
 from unlearnable.encoders import Mini
 from unlearnable.models.layers import Bicubic
 from unlearnable.models.pretrained import CLASSIFIER, load_pretrained
@@ -38,6 +37,7 @@ from unlearnable.perturbation import resized
 from unlearnable.pixels import Pixels, to_float
 from unlearnable.provenance import provenance
 from unlearnable.run import Run
+from unlearnable.score import warm_cosine
 
 TEACHER = Path("weights/mobilenet_v2.safetensors")
 TEACHER_NAMES = Path("weights/imagenet_labels.txt")
@@ -78,8 +78,7 @@ def pictures(source: str, mini: Mini, work: Path, run: Run) -> Pictures:
     kept = work / f"{Path(folder).stem}-{size}-{count}"
     if not (kept / "names.json").exists():
         data, _ = load_labelled(Path(folder), int(size))
-        rows = [(data.labels == label).nonzero().flatten()[: int(count)] for label in range(len(data.classes))]
-        data = data.subset(torch.cat(rows))
+        data = first_of_each(data, int(count))
         kept.mkdir(parents=True)
         np.save(kept / "images.npy", data.images.numpy())
         np.save(kept / "labels.npy", data.labels.numpy())
@@ -152,7 +151,7 @@ def train(mini: Mini, sets: list[Pictures], said: Lessons, run: Run) -> None:
         weight.requires_grad_(True)
     groups = [{"params": body, "lr": RATES["body"]}, {"params": heads, "lr": RATES["heads"]}]
     optimiser = torch.optim.AdamW(groups, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share(step, STEPS))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, STEPS))
     network.body.resize = Bicubic(SIDE)
     for step in run.loop("mini", STEPS, {"network": network, "optimiser": optimiser, "schedule": schedule}):
         data = sets[step % len(sets)]
@@ -167,10 +166,6 @@ def train(mini: Mini, sets: list[Pictures], said: Lessons, run: Run) -> None:
             run.report("mini", step + 1, STEPS, {name: round(float(part.detach()), 3) for name, part in parts.items()})
     network.body.resize = Bicubic(mini.sizes.side)
     network.requires_grad_(False)
-
-
-def _share(step: int, steps: int) -> float:
-    return min(1.0, 20 * (step + 1) / steps) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def main() -> None:

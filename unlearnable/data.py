@@ -133,7 +133,7 @@ def cifar10_quick() -> tuple[ImageSet, ImageSet]:
     path = _pack("cifar10-lossless.zip")
     train, _ = load_labelled(path, 32, "train")
     test, _ = load_labelled(path, 32, "test")
-    return _first(train, 500), test
+    return first_of_each(train, 500), test
 
 
 def cifar10() -> tuple[ImageSet, ImageSet]:
@@ -154,10 +154,11 @@ def pack(file: str, size: int) -> Callable[[], tuple[ImageSet, ImageSet]]:
 def tin100_quick(size: int = 32) -> tuple[ImageSet, ImageSet]:
     """The first 50 training and 10 test images of each class of tin100."""
     train, test = pack("tin100-32.zip", size)()
-    return _first(train, 50), _first(test, 10)
+    return first_of_each(train, 50), first_of_each(test, 10)
 
 
-def _first(data: ImageSet, count: int) -> ImageSet:
+def first_of_each(data: ImageSet, count: int) -> ImageSet:
+    """The first `count` images of every class."""
     rows = [(data.labels == label).nonzero().flatten()[:count] for label in range(len(data.classes))]
     return data.subset(torch.cat(rows))
 

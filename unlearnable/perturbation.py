@@ -152,7 +152,10 @@ def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
         found: dict[str, Any] = {}
         for name, tensor in tensors.items():
             outer, _, inner = name.partition(_INNER)
-            found = found | ({outer: found.get(outer, {}) | {inner: tensor}} if inner else {outer: tensor})
+            if inner:
+                found.setdefault(outer, {})[inner] = tensor
+            else:
+                found[outer] = tensor
         return KINDS[config["kind"]](**found, **config["values"]), config
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(

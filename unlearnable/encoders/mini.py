@@ -19,6 +19,7 @@ from unlearnable.encoders.words import Words
 from unlearnable.models.layers import Bicubic
 from unlearnable.models.mobilenet import FEATURES
 from unlearnable.models.pretrained import Body
+from unlearnable.models.stored import stored
 from unlearnable.pixels import Pixels
 from unlearnable.run import Run, write_atomically
 
@@ -96,9 +97,8 @@ class Mini:
 
     def save(self, folder: Path, about: dict[str, Any], half: bool = True) -> None:
         """Writes mini.safetensors (in half precision unless told otherwise) and config.json with `about`."""
-        kept = {k: v.half() if half else v for k, v in self.network.state_dict().items()}
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.cpu().contiguous() for k, v in kept.items()}, folder / WEIGHTS)
+        save_file(stored(self.network, half), folder / WEIGHTS)
         write_atomically(folder / CONFIG, json.dumps(about | asdict(self.sizes), indent=1).encode())
 
 

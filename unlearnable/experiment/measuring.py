@@ -70,7 +70,7 @@ def _fit_once(
     each of its stages came to its end.
     """
     with _alone(run.directory):
-        if run.directory is not None and (run.directory / "config.json").exists():
+        if run.directory is not None and (run.directory / perturbation.CONFIG).exists():
             return perturbation.load(run.directory)
         began, run = time.monotonic(), replace(run, ended={})
         fitted = method.fit(train, run)

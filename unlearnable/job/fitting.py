@@ -72,7 +72,7 @@ def _fitted_choice(folder: Path, eps: float | None) -> Choice:
     budget = method.budget if eps is None else Budget("linf", eps)
     if budget.eps > method.budget.eps and not isinstance(perturbation, perturbations.Scaling):
         raise ValueError(f"eps {budget} is above {method.budget}, which {folder} was fitted for: use that or less")
-    files = [(folder / name).read_bytes() for name in ("config.json", "perturbation.safetensors")]
+    files = [(folder / name).read_bytes() for name in (perturbations.CONFIG, perturbations.WEIGHTS)]
     return Choice(method, budget, {"method": f"fitted {hashlib.sha256(b''.join(files)).hexdigest()}"}, folder)
 
 
@@ -85,7 +85,7 @@ def fit(
     Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` holds a protection already,
     lies inside the source, or the pictures have no labels and need them.
     """
-    if (out / "config.json").exists():
+    if (out / perturbations.CONFIG).exists():
         raise ValueError(f"OUT {str(out)!r} holds a fitted protection already: name another folder")
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")

@@ -3,6 +3,8 @@
 import hashlib
 import sys
 from dataclasses import asdict, fields
+from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from unlearnable import perturbation
@@ -106,7 +108,12 @@ def shipped_weights(method: Protection) -> str | None:
     """A digest of the weights of this package that a method begins with; None where it begins with none."""
     if getattr(method, "init", None) != "shipped":
         return None
-    weights = SHIPPED[str(describe(method)["name"])] / perturbation.WEIGHTS
+    return _digest(SHIPPED[str(describe(method)["name"])] / perturbation.WEIGHTS)
+
+
+@cache
+def _digest(weights: Path) -> str:
+    """Of a file of this package: every key of every cell asks for it."""
     return hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
 
 

@@ -59,6 +59,5 @@ def clustered(features: Vectors, clusters: int, run: Run) -> tuple[Centres, Inde
     points = features.numpy()
     if (distinct := len(np.unique(points.round(_SAME), axis=0))) < clusters:
         raise ValueError(f"{distinct} distinct images make no {clusters} clusters: ask for {distinct} at most")
-    seed = run.rng("clusters").initial_seed() % 2**32  # scikit-learn takes 32 bits
-    found = KMeans(clusters, n_init=4, random_state=seed).fit(points)
+    found = KMeans(clusters, n_init=4, random_state=run.number("clusters")).fit(points)
     return torch.from_numpy(found.cluster_centers_), torch.from_numpy(found.labels_).to(torch.int64)

@@ -119,7 +119,7 @@ class Shortcut:
                 f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
             )
         sizes = tuple(min(count, distinct) for count in counts)
-        seed = run.rng("concepts").initial_seed() % 2**32
+        seed = run.number("concepts")
         found = [
             MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
             for size in sizes
@@ -139,9 +139,9 @@ class Shortcut:
         groups = self.groups[rows].to(self.run.at)
         self.optimiser.zero_grad(set_to_none=True)
         answers = forward(network, shown, self.run).split(self.sizes, 1)
-        losses = [F.cross_entropy(answer, groups[:, k]) for k, answer in enumerate(answers)]
+        loss = torch.stack([F.cross_entropy(answer, groups[:, k]) for k, answer in enumerate(answers)]).mean()
         right = (answers[0].argmax(1) == groups[:, 0]).float().mean()
-        return torch.stack(losses).mean(), {"loss": torch.stack(losses).mean().detach(), "found": right}
+        return loss, {"loss": loss.detach(), "found": right}
 
     def learn(self) -> None:
         """The surrogates' own step on the same gradients."""

@@ -30,12 +30,6 @@ def misled(logits: Tensor, y: Labels, goal: Goal, shift: int = 1) -> Tensor:
     return -F.cross_entropy(logits, y, reduction="none")
 
 
-def check_goal(goal: str) -> None:
-    """Raises ValueError for an unknown goal."""
-    if goal not in ("targeted", "untargeted"):
-        raise ValueError(f"goal must be 'targeted' or 'untargeted', got {goal!r}")
-
-
 @dataclass(frozen=True)
 class FixedSurrogate(Staged, ABC):
     """A surrogate trained for `epochs`, then `steps` of descent on every image; of several restarts an image keeps

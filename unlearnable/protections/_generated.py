@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unlearnable import perturbation
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Generator, Head, bounded
+from unlearnable.models.stored import stored
 from unlearnable.perturbation import kind, resized
 from unlearnable.pixels import Index, Labels, Pixels
 from unlearnable.protections._encoded import kept
@@ -109,9 +110,7 @@ class Make:
 
     def fitted(self, network: nn.Module, eps: float) -> Generated:
         """What was fitted, in half precision."""
-        halves = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
-        weights = {name: w.cpu().contiguous() for name, w in halves.items()}  # laid out as they are read back
-        return Generated(weights, eps=eps, size=max(_SEEN, self.grid), **asdict(self))
+        return Generated(stored(network), eps=eps, size=max(_SEEN, self.grid), **asdict(self))
 
 
 def said(network: nn.Module, x: Pixels, codes: Codes, grid: int, eps: float, head: Head) -> Pixels:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
-from unlearnable.protections._fixed import FixedSurrogate, Goal, check_goal, misled
+from unlearnable.protections._fixed import FixedSurrogate, Goal, misled
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import Contrastive
 
@@ -46,7 +47,7 @@ class AAP(FixedSurrogate):
     strength: float = 0.4
 
     def __post_init__(self) -> None:
-        check_goal(self.goal)
+        check_words(self)
         Contrastive(self.strength)
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:

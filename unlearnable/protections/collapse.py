@@ -27,6 +27,7 @@ from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._pgd import Term
 from unlearnable.protections._robust import RobustSurrogate
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.score import Score, ScoreTraining, load
 
@@ -67,8 +68,7 @@ class Collapse(RobustSurrogate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.term not in ("norm", "langevin", "none"):
-            raise ValueError(f"term must be 'norm', 'langevin' or 'none', got {self.term!r}")
+        check_words(self)
 
     def prepare(self, data: ImageSet, run: Run) -> Score | None:
         """The score network: loaded, or trained on the images that are to be protected (equation 5)."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import ClassWise, Perturbation, kind
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 
 
@@ -31,8 +32,7 @@ class Random:
     scope: Literal["sample", "class"] = "sample"
 
     def __post_init__(self) -> None:
-        if self.scope not in ("sample", "class"):
-            raise ValueError(f"scope must be 'sample' or 'class', got {self.scope!r}")
+        check_words(self)
 
     @property
     def needs_labels(self) -> bool:

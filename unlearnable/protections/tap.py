@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from unlearnable.pixels import Labels, Pixels
-from unlearnable.protections._fixed import FixedSurrogate, Goal, check_goal, misled
+from unlearnable.protections._fixed import FixedSurrogate, Goal, misled
 from unlearnable.protections._pgd import cropped
+from unlearnable.protections._words import check_words
 
 _QUICK = {"model": "cnn", "epochs": 20, "surrogate_batch": 64, "steps": 20, "step_size": 2 / 255, "restarts": 1}
 
@@ -50,7 +51,7 @@ class TAP(FixedSurrogate):
     padding: int = 4
 
     def __post_init__(self) -> None:
-        check_goal(self.goal)
+        check_words(self)
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:
         """The cross-entropy with the class after its own, or minus that with its own."""

@@ -74,6 +74,10 @@ class Run:
         key = json.dumps([self.seed, name, *step]).encode()
         return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 1)
 
+    def number(self, name: str) -> int:
+        """A seed of 32 bits, for libraries that take no generator; of the same streams as `rng`."""
+        return self.rng(name).initial_seed() % 2**32
+
     @contextmanager
     def seeded(self, name: str, *step: int) -> Iterator[None]:
         """The global generator, seeded, for module initialisation only; put back afterwards."""

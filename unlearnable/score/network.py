@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unlearnable.models.stored import stored
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run, write_atomically
 
@@ -114,9 +115,8 @@ class Score:
 
     def save(self, folder: Path, about: dict[str, Any], half: bool = True) -> None:
         """Writes score.safetensors (in half precision unless told otherwise) and config.json with `about`."""
-        kept = {k: v.half() if half else v for k, v in self.network.state_dict().items()}
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.cpu().contiguous() for k, v in kept.items()}, folder / "score.safetensors")
+        save_file(stored(self.network, half), folder / "score.safetensors")
         own = {"width": self.width, "patch": self.patch, "classes": self.classes, "sigmas": self.sigmas}
         write_atomically(folder / "config.json", json.dumps(about | own, indent=1).encode())
 

@@ -84,7 +84,7 @@ class ScoreTraining:
         batches = -(-len(data) // self.batch)
         for number, rows in enumerate(run.batches(len(data), self.batch, run.rng("score-order", epoch))):
             rng, step = run.rng("score-noise", epoch, number), epoch * batches + number
-            optimiser.param_groups[0]["lr"] = self.lr * _schedule(step, self.epochs * batches)
+            optimiser.param_groups[0]["lr"] = self.lr * warm_cosine(step, self.epochs * batches)
             x = to_float(data.images[rows])
             if self.flip:
                 x = torch.where((torch.rand(len(x), generator=rng) < 0.5)[:, None, None, None], x.flip(3), x)
@@ -105,6 +105,6 @@ class ScoreTraining:
         return total / len(data)
 
 
-def _schedule(step: int, steps: int) -> float:
+def warm_cosine(step: int, steps: int) -> float:
     """The share of the full rate: up over the first twentieth of the steps, then down a cosine."""
     return min(1.0, 20 * (step + 1) / steps) * 0.5 * (1 + math.cos(math.pi * step / steps))
