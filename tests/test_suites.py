@@ -17,8 +17,8 @@ OWN = tuple(name for name, suite in SUITES.items() if not suite.source)
 PAPERS = tuple(name for name in SUITES if name not in OWN)
 FIGURES = {
     "uge-table-1": (42, 22), "uge-table-2": (6, 6), "uge-table-3": (14, 7), "collapse-table-1": (90, 30),
-    "collapse-table-2": (40, 20), "collapse-table-3": (60, 60), "collapse-table-4": (60, 60),
-    "collapse-table-5": (60, 60), "collapse-table-6": (60, 60), "one-for-all-table-1": (75, 15),
+    "collapse-table-2": (40, 16), "collapse-table-3": (60, 48), "collapse-table-4": (60, 48),
+    "collapse-table-5": (60, 48), "collapse-table-6": (60, 48), "one-for-all-table-1": (75, 15),
     "one-for-all-table-2": (150, 25), "one-for-all-table-3": (60, 8), "iss-table": (39, 39),
 }  # fmt: skip
 """How many figures each table has that a cell can stand for: at full size, and in its quick form."""

@@ -20,11 +20,11 @@ SMALL = {
     "cnn": "lenet",
     "vgg16": "lenet",
     "resnet20": "resnet8",
-    "mobilenetv2": "resnet8",
+    "mobilenetv2": "resnet20",
     "resnet50": "resnet8",
     "resnet32": "resnet20",
     "densenet121": "resnet20",
-    "shufflenetv2": "resnet20",
+    "shufflenetv2": "resnet32",
 }
 """The network of the quick tier in the place of each: chosen for cost, no two of a table alike. Left out: vision
 transformers, which learn nothing from 5,000 images in 12 epochs, and wide ResNets, for which no cheap one is left."""
