@@ -1,5 +1,6 @@
 """Training: how somebody trains a classifier. The one supervised loop, for surrogates and victims alike."""
 
+from unlearnable.training.authorised import Authorised as Authorised
 from unlearnable.training.contrastive import Contrastive as Contrastive
 from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import forward as forward

@@ -100,11 +100,13 @@ class Recipe:
         return replace(self, objective=None, stop=None).train(data, below).network
 
     def train(
-        self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = ()
+        self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = (),
+        begin: nn.Module | None = None,
     ) -> Classifier:  # fmt: skip
         """Trains on 8-bit images and labels, and on nothing else; measures on `test` after every epoch where given.
 
-        keep: epochs, counted from 0, after which the network is copied to `checkpoints`.
+        keep: epochs, counted from 0, after which the network is copied to `checkpoints`; begin: the network that is
+        trained, on the device of the run, instead of the one that `start` gives.
         Rows whose label is unknown (-1) are left out. Raises ValueError where fewer than two images are left, or early
         stopping has no clean images to choose on.
         """
@@ -115,7 +117,7 @@ class Recipe:
             raise ValueError("early stopping chooses on clean test images: give at least 2")
         images, labels = self.purified(data, run).to(run.at), data.labels.to(run.at)
         trial = None if test is None else _Trial(self._purified_test(test, run), test.labels, self.stop, run)
-        network = self.start(data, run)
+        network = self.start(data, run) if begin is None else begin
         loss = cross_entropy if self.objective is None else self.objective.start(data, run, self.teacher)
         steps = -(-len(data) // self.batch) * self.epochs
         optimiser, schedule = self._optimiser(network, steps)
