@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import to_float
-from unlearnable.protections._concepts import Discriminant, Shortcut, chosen, vocabulary
+from unlearnable.protections._concepts import Discriminant, Shortcut, chosen, grouped, vocabulary
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
 
@@ -92,7 +92,7 @@ def test_the_shipped_vocabulary_is_that_of_lvis(tmp_path: Path) -> None:
 
 def test_groups_are_of_the_codes_and_no_more_than_there_are_codes(run: Run) -> None:
     three = torch.eye(3).repeat(10, 1)
-    found = Shortcut.start(three, (2, 3, 64), ("lenet",), 16, 1e-3, run)
+    found = Shortcut.start(*grouped(three, (2, 3, 64), run), ("lenet",), 16, 1e-3, run)
     assert found.sizes == (2, 3, 3)
     assert found.groups.shape == (30, 3)
     for k, size in enumerate(found.sizes):
@@ -101,11 +101,11 @@ def test_groups_are_of_the_codes_and_no_more_than_there_are_codes(run: Run) -> N
     (network,) = found.networks
     assert network(torch.zeros(1, 3, 16, 16)).shape == (1, 8)
     with pytest.raises(ValueError, match="4 images of 1 look make no groups"):
-        Shortcut.start(torch.ones(4, 3), (2,), ("lenet",), 16, 1e-3, run)
+        grouped(torch.ones(4, 3), (2,), run)
 
 
 def test_surrogates_take_turns_and_step_on_the_generators_gradients(small: ImageSet, run: Run) -> None:
-    objective = Shortcut.start(unit(96, run), (2, 5), ("lenet", "cnn"), 16, 1e-3, run)
+    objective = Shortcut.start(*grouped(unit(96, run), (2, 5), run), ("lenet", "cnn"), 16, 1e-3, run)
     rows = torch.arange(20)
     for step in range(2):
         network, other = objective.networks[step], objective.networks[1 - step]

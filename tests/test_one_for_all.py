@@ -17,7 +17,7 @@ from unlearnable.models.coded import Coded
 from unlearnable.perturbation import ClassWise, apply, resized
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections import protection
-from unlearnable.protections._concepts import Discriminant, Shortcut, chosen, vocabulary
+from unlearnable.protections._concepts import Discriminant, Shortcut, chosen, grouped, vocabulary
 from unlearnable.protections._generated import Generated
 from unlearnable.protections._pgd import cropped
 from unlearnable.protections.one_for_all import OneForAll
@@ -102,7 +102,7 @@ def test_one_step_of_the_generator_written_plainly(
     delta = network(x[rows], codes[rows]) * 8 / 255
     shown = (x[rows] + delta).clamp(0, 1)
     if objective == "shortcut":
-        groups = Shortcut.start(network.seen(codes), (2, 4), ("cnn",), 16, 2e-3, run)
+        groups = Shortcut.start(*grouped(network.seen(codes), (2, 4), run), ("cnn",), 16, 2e-3, run)
         logits = groups.networks[0].train()(cropped(shown, 4, run.rng("concepts-view", 0)))
         first, second = groups.groups[rows].T
         loss = (F.cross_entropy(logits[:, :2], first) + F.cross_entropy(logits[:, 2:], second)) / 2

@@ -21,7 +21,7 @@ from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median,
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser
 from unlearnable.pixels import parse_eps
-from unlearnable.training import EarlyStop, Recipe
+from unlearnable.training import EarlyStop, Handed, Recipe
 
 STANDARD = "standard"
 ADVERSARIES: dict[str, type | None] = {
@@ -49,6 +49,9 @@ ADVERSARIES: dict[str, type | None] = {
     "finetune": Finetune,
     "linear_probe": LinearProbe,
 }
+AUTHORISED = {"authorised": Handed}
+"""Who trains from weights that came with the images (UGE): no adversary, but in the same tables; its name goes here
+with the others."""
 SHORT = (STANDARD, "grayscale", "jpeg", "ueraser:lite")  # cheap, and between them they undo most published methods
 
 
@@ -60,7 +63,7 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
     made = recipe or Recipe()
     for word in name.split("+"):
         part = _part(word)
-        if isinstance(part, Finetune | LinearProbe):
+        if isinstance(part, Finetune | LinearProbe | Handed):
             made = part.change(made)
         elif part is not None:
             made = made.having(part)
@@ -83,9 +86,10 @@ def _starts(name: str) -> bool:
 def _part(word: str) -> Any:
     """What one word stands for: `jpeg:30` is Jpeg(30). None for standard training."""
     kind, _, text = word.partition(":")
-    if kind not in ADVERSARIES:
-        raise ValueError(f"adversary must be one of {', '.join(ADVERSARIES)}, got {kind!r}")
-    cls = ADVERSARIES[kind]
+    known = ADVERSARIES | AUTHORISED
+    if kind not in known:
+        raise ValueError(f"adversary must be one of {', '.join(known)}, got {kind!r}")
+    cls = known[kind]
     values = text.split(",") if text else []
     parameters = [] if cls is None else [field.name for field in fields(cls)]
     named = {name: value for name, is_named, value in (word.partition("=") for word in values) if is_named}
@@ -108,8 +112,9 @@ def _value(kind: str, name: str, hint: Any, text: str) -> Any:
     except ValueError:
         wanted = "a fraction such as 4/255" if name == "eps" else {int: "a whole number", float: "a number"}[hint]
         raise ValueError(f"{name} of {kind} must be {wanted}, got {text!r}") from None
-    if get_origin(hint) is Literal and text not in get_args(hint):
-        raise ValueError(f"{name} of {kind} must be one of {', '.join(get_args(hint))}, got {text!r}")
+    words = [word for part in (hint, *get_args(hint)) if get_origin(part) is Literal for word in get_args(part)]
+    if words and text not in words:
+        raise ValueError(f"{name} of {kind} must be one of {', '.join(words)}, got {text!r}")
     return Path(text) if Path in (hint, *get_args(hint)) else text
 
 

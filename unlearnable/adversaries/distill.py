@@ -3,12 +3,14 @@
 
 | paper | here |
 |---|---|
-| f_theta, the authorised network | teacher: weights of the recipe's own model, or what the same recipe learns itself |
+| f_theta, the authorised network | authorised: it was handed "plain" or "blind" weights; model: which one it is |
+| another teacher | teacher: weights of the recipe's own model; else what the same recipe learns itself |
 | temperature: not given | temperature; the loss is multiplied by its square |
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run
-from unlearnable.training import Loss, Objective, Step, Teacher, forward
+from unlearnable.training import Handed, Loss, Objective, Step, Teacher, forward
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,15 @@ class Distill(Objective):
 
     temperature: float = 4.0
     teacher: Path | None = None
+    authorised: Literal["plain", "blind"] | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         allow("temperature", self.temperature, 0.1, 100.0)
 
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
-        teacher = teach(data, run, self.teacher).requires_grad_(False)
+        handed = None if self.authorised is None else Handed(self.authorised)
+        teacher = teach(data, run, self.teacher, self.model, handed).requires_grad_(False)
         heat = self.temperature
 
         def loss(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:

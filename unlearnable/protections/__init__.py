@@ -28,6 +28,7 @@ from unlearnable.protections.rem import REM
 from unlearnable.protections.sem import SEM
 from unlearnable.protections.sep import SEP
 from unlearnable.protections.tap import TAP
+from unlearnable.protections.uge import UGE
 from unlearnable.run import Run
 
 
@@ -56,6 +57,7 @@ class Protection(Protocol):
 
 PROTECTIONS: dict[str, type[Protection]] = {
     "one_for_all": OneForAll,
+    "uge": UGE,
     "collapse": Collapse,
     "em": EM,
     "rem": REM,

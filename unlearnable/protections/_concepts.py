@@ -12,14 +12,14 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unlearnable.data import ImageSet
 from unlearnable.encoders import CONCEPTS, Encoder, Vectors
 from unlearnable.encoders.words import plain
 from unlearnable.models import build
 from unlearnable.perturbation import resized
 from unlearnable.pixels import Index, Pixels
-from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
-from unlearnable.training import forward
+from unlearnable.training import CropFlip, forward
 
 Concepts = Float32[Tensor, "k d"]  # of unit length
 _LAMBDA = (0.1, 10.0)  # bounds of the trade-off, which is a quotient
@@ -108,26 +108,17 @@ class Shortcut:
 
     @staticmethod
     def start(
-        codes: Float32[Tensor, "n d"], counts: Sequence[int], models: Sequence[str], grid: int, lr: float, run: Run
+        groups: Int64[Tensor, "n k"], sizes: tuple[int, ...], models: Sequence[str], grid: int, lr: float, run: Run
     ) -> "Shortcut":
-        """Groups by k-means of the codes, `counts` of them; fewer where fewer codes are distinct.
-
-        Raises ValueError where all are one.
-        """
-        if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
-            raise ValueError(
-                f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
-            )
-        sizes = tuple(min(count, distinct) for count in counts)
-        seed = run.number("concepts")
-        found = [
-            MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
-            for size in sizes
-        ]
-        groups = torch.stack([torch.from_numpy(part).to(torch.int64) for part in found], 1)
+        """With random networks. groups: for each image its group in each of k partings of `sizes` groups."""
         with run.seeded("concepts-init"):
             networks = nn.ModuleList(run.agreed(run.place(build(model, sum(sizes), grid))) for model in models)
         return Shortcut(groups, sizes, networks, torch.optim.Adam(networks.parameters(), lr), grid, run)
+
+    @staticmethod
+    def of_labels(data: ImageSet, models: Sequence[str], lr: float, run: Run) -> "Shortcut":
+        """Where the labels are known they are the only grouping."""
+        return Shortcut.start(data.labels[:, None], (len(data.classes),), models, data.size, lr, run)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -135,7 +126,8 @@ class Shortcut:
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         network = self.networks[step % len(self.networks)].train()
-        shown = cropped(resized(protected.clamp(0, 1), self.grid, self.grid), 4, self.run.rng("concepts-view", step))
+        view, rng = resized(protected.clamp(0, 1), self.grid, self.grid), self.run.rng("concepts-view", step)
+        shown = CropFlip().crop(view, rng)  # each its own way, as whoever trains does
         groups = self.groups[rows].to(self.run.at)
         self.optimiser.zero_grad(set_to_none=True)
         answers = forward(network, shown, self.run).split(self.sizes, 1)
@@ -147,3 +139,23 @@ class Shortcut:
         """The surrogates' own step on the same gradients."""
         self.run.average(w.grad for w in self.networks.parameters() if w.grad is not None)
         self.optimiser.step()
+
+
+def grouped(
+    codes: Float32[Tensor, "n d"], counts: Sequence[int], run: Run
+) -> tuple[Int64[Tensor, "n k"], tuple[int, ...]]:
+    """Groups by k-means of the codes, and how many: `counts` of them, fewer where fewer codes are distinct.
+
+    Raises ValueError where all are one.
+    """
+    if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
+        raise ValueError(
+            f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
+        )
+    sizes = tuple(min(count, distinct) for count in counts)
+    seed = run.number("concepts")
+    found = [
+        MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
+        for size in sizes
+    ]
+    return torch.stack([torch.from_numpy(part).to(torch.int64) for part in found], 1), sizes

@@ -20,7 +20,6 @@ Differs from the paper:
 * the bound is eps * tanh; the generator works at `grid` pixels, and what it says is resized to the image.
 """
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -31,11 +30,12 @@ from torch import nn
 from unlearnable.data import ImageSet
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
-from unlearnable.pixels import LINF8, Budget
-from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen, vocabulary
+from unlearnable.pixels import LINF8, Budget, Index, Pixels
+from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen, grouped, vocabulary
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._generated import Generated, Kind, Make, said
-from unlearnable.protections._noise import Staged, drawn
+from unlearnable.protections._generating import Generating
+from unlearnable.protections._noise import Staged
 from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 
@@ -107,25 +107,15 @@ class OneForAll(Staged):
         if init is None and isinstance(network, Coded):
             network.whiten(codes)
         objective = self.aim(seen, run.agreed(run.place(network)), codes, words)
-        optimiser = torch.optim.Adam(network.parameters(), self.lr, betas=(0.5, 0.99))
         total = self.epochs * -(-len(data) // self.batch) if self.steps is None else self.steps
-        state = {"generator": network, "optimiser": optimiser} | objective.state
-        for step in run.loop(self.stage, total, state):
-            rows = drawn(len(data), self.stage, step, self.batch, run)
-            optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / total)) / 2
+
+        def say(rows: Index) -> Pixels:
             x = seen.clean(rows)
             with run.autocast():
-                delta = said(network.train(), x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
-            loss, figures = objective(rows, x + delta, step)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            run.average(w.grad for w in network.parameters() if w.grad is not None)
-            if not nn.utils.clip_grad_norm_(network.parameters(), 1.0).isfinite():
-                raise ValueError(f"the generator could not be trained: not finite at lr {self.lr:g}, take a lower one")
-            optimiser.step()
-            objective.learn()
-            run.report(self.stage, step + 1, total, {name: float(value) for name, value in figures.items()})
-        return make.fitted(run.agreed(network), self.budget.eps)  # each rank had statistics of its own
+                return x + said(network, x, codes[rows].to(run.at), self.grid, self.budget.eps, self.head)
+
+        Generating(network, self.stage, total, self.batch, self.lr, say).towards(objective, len(data), run)
+        return make.fitted(network, self.budget.eps)
 
     def aim(self, seen: Seen, network: nn.Module, codes: torch.Tensor, words: list[str]) -> Objective:
         """What the generator is trained for."""
@@ -133,7 +123,8 @@ class OneForAll(Staged):
         if self.objective == "shortcut":
             with torch.no_grad():
                 points = network.seen(codes.to(run.at)).cpu() if isinstance(network, Coded) else codes
-            return Shortcut.start(points, self.groups, self.surrogates, self.grid, self.surrogate_lr, run)
+            groups, sizes = grouped(points, self.groups, run)
+            return Shortcut.start(groups, sizes, self.surrogates, self.grid, self.surrogate_lr, run)
         concepts = seen.encoder.text(words).to(run.at)
         similar = min(self.similar, max(1, len(concepts) // 5))
         targets = chosen(codes.to(run.at), concepts, similar) if self.targets_from == "clean" else None

@@ -2,6 +2,7 @@
 
 from unlearnable.training.authorised import Authorised as Authorised
 from unlearnable.training.contrastive import Contrastive as Contrastive
+from unlearnable.training.handed import Handed as Handed
 from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import forward as forward
 from unlearnable.training.network import predict as predict

@@ -66,13 +66,13 @@ class Authorised:
 
     @staticmethod
     def drawn(recipe: Recipe, classes: Sequence[str] | int, size: int, seed: int = 0) -> "Authorised":
-        """With the weights that `recipe` begins with under that seed: random ones, or those of the file `init`."""
-        _check_recipe(replace(recipe, init=None))
+        """With the weights that `recipe` begins with under that seed: random ones, those of `init` or of `handed`."""
+        _check_recipe(replace(recipe, init=None, handed=None))
         known = classes if isinstance(classes, int) else tuple(classes)
         names = tuple(map(str, range(known))) if isinstance(known, int) else known
         nobody = blank(torch.zeros(0, dtype=torch.int64), names, size)
         network = recipe.start(nobody, Run(seed, device="cpu"))
-        return Authorised(replace(recipe, init=None), known, size, stored(network, half=False), seed)
+        return Authorised(replace(recipe, init=None, handed=None), known, size, stored(network, half=False), seed)
 
     @staticmethod
     def read(folder: Path) -> "Authorised":
@@ -221,7 +221,7 @@ def _as_in_json(kind: type) -> tuple[type, ...]:
 
 def _check_recipe(recipe: Recipe) -> None:
     """An ordinary training by numbers in range, and a model that is part of this package or of timm."""
-    more = ("init", "purify", "objective", "stop", "head_only")
+    more = ("init", "handed", "purify", "objective", "stop", "head_only")
     if taken := [name for name in more if getattr(recipe, name) not in (None, (), False)]:
         raise ValueError(f"an authorised network is trained by an ordinary loss alone: leave out {', '.join(taken)}")
     if unknown := [type(part).__name__ for part in recipe.augment if type(part) not in AUGMENTATIONS.values()]:

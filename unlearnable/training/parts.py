@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run
+from unlearnable.training.handed import Handed
 from unlearnable.training.network import Images, forward
 
 
@@ -36,7 +37,7 @@ class Step:
 
 
 Loss = Callable[[nn.Module, Pixels, Labels, Step], tuple[Tensor, Tensor]]  # -> (mean loss, logits)
-Teacher = Callable[[ImageSet, Run, Path | None], nn.Module]
+Teacher = Callable[[ImageSet, Run, Path | None, str | None, Handed | None], nn.Module]
 
 
 class Purifier(ABC):

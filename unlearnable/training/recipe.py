@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unlearnable.data import ImageSet, weights_file
 from unlearnable.models import build, check, load_weights
 from unlearnable.run import Run
+from unlearnable.training.handed import Handed
 from unlearnable.training.network import Images, as_pixels, classes_given
 from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy
 
@@ -56,9 +57,8 @@ class Recipe:
 
     model: a name of the zoo; init: initial weights (safetensors) instead of random ones; lr: the peak of a one-cycle
     schedule; batch: images a step; purify: what is done to the images once; augment: what is done to every batch;
-    objective: what is minimised instead of the
-    cross-entropy; stop: keep the best epoch on a few clean images instead of the last one;
-    head_only: train the last linear layer alone.
+    objective: what is minimised instead of the cross-entropy; stop: keep the best epoch on a few clean images instead
+    of the last one; head_only: train the last linear layer alone; handed: the initial weights of an authorised network.
     """
 
     model: str = "cnn"
@@ -73,6 +73,7 @@ class Recipe:
     objective: Objective | None = None
     stop: EarlyStop | None = None
     head_only: bool | None = None
+    handed: Handed | None = None
 
     def having(self, part: Purifier | Augmentation | Objective | EarlyStop) -> "Recipe":
         """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
@@ -92,12 +93,19 @@ class Recipe:
         if self.init is not None:
             weights_file(self.init)
 
-    def teacher(self, data: ImageSet, run: Run, weights: Path | None = None) -> nn.Module:
-        """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss."""
+    def teacher(
+        self, data: ImageSet, run: Run, weights: Path | None = None, model: str | None = None,
+        handed: Handed | None = None,
+    ) -> nn.Module:  # fmt: skip
+        """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss.
+
+        model: another one of the zoo; handed: what it is trained from, instead of random weights.
+        """
+        whole = replace(self, model=model or self.model, handed=handed)
         if weights is not None:
-            return replace(self, init=weights).start(data, run).eval()
+            return replace(whole, init=weights).start(data, run).eval()
         below = replace(run, directory=run.directory and run.directory / "teacher")
-        return replace(self, objective=None, stop=None).train(data, below).network
+        return replace(whole, objective=None, stop=None).train(data, below).network
 
     def train(
         self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = (),
@@ -158,9 +166,12 @@ class Recipe:
         return images
 
     def start(self, data: ImageSet, run: Run) -> nn.Module:
-        """The untrained network for this data: seeded weights, or those of `init`."""
-        with run.seeded("init"):
-            network = build(self.model, len(data.classes), data.size)
+        """The untrained network for this data: seeded weights, or those of `init` or `handed`."""
+        if self.handed is not None:
+            network = self.handed.network(self.model, len(data.classes), data.size, run)
+        else:
+            with run.seeded("init"):
+                network = build(self.model, len(data.classes), data.size)
         if self.init is not None:
             load_weights(network, weights_file(self.init))
         if self.head_only:

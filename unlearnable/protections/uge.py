@@ -1,0 +1,153 @@
+"""UGE: ungeneralizable examples. Ye and Wang, CVPR 2024, arXiv 2404.14016, equations 1 to 11 and algorithm 1.
+
+| paper | here |
+|---|---|
+| rho | budget |
+| f, theta_0, T: the authorised network | model, of which there are `networks`; epochs; or bundles |
+| tau | checkpoints, kept early rather than late |
+| G | width, downs, blocks; head: "clamp" is eq. 3 |
+| L_gm, eq. 6 | match; granularity, scope, combine |
+| L_fd, eq. 7 to 9, lambda_fd, alpha | feature, margin; encoder |
+| L_ud, eq. 11, lambda_ud, omega, f'_A | undistil, omega, temperature; hacker |
+| the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
+
+Differs from the paper:
+* it gives no weights of the losses, no rates, no epochs: these are ours;
+* of eq. 8 and the text, which contradict each other, eq. 8 is done: the distance is maximised;
+* the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
+* `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour
+  (`models.blind`), in which all changes lie. So gradients match whatever is painted; `told` tells G the class.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from unlearnable.data import ImageSet
+from unlearnable.models.generator import Generator, Head
+from unlearnable.perturbation import apply
+from unlearnable.pixels import Budget
+from unlearnable.protections._concepts import Objective, Shortcut
+from unlearnable.protections._encoded import Seen
+from unlearnable.protections._generating import Generating, Weighted
+from unlearnable.protections._noise import Staged
+from unlearnable.protections._painted import Painted, Painter
+from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, given, unseen
+from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
+from unlearnable.protections._words import check_words
+from unlearnable.run import Run
+from unlearnable.training import Authorised, Handed, Recipe
+
+_FORMS: dict[str, dict[str, Any]] = {
+    "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
+    "no-undistill": {"undistil": 0.0}, "two": {"networks": 2},
+    "blind": {"blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
+              "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15},
+}  # fmt: skip
+_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 12, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
+                          "lr": 1e-3, "hacker": "resnet32"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UGE(Staged):
+    """Images that a network with given initial weights learns from, and no other: not another network, not the same one
+    with other weights, not a student of it.
+
+    model, networks, epochs: of the zoo, where no bundles (of `unlearnable authorise create`) are given; refresh: after
+    so many steps the trajectory is walked again on images as they are by then, 0 for never; passes: of G, or `steps`.
+    Raises ValueError for an unknown word, a weight below 0, no loss at all; `fit` for bundles of other images, networks
+    that cannot be blind or are blind to different things, and a loss that is not finite.
+    """
+
+    needs_labels: ClassVar[bool] = True
+    needs_images: ClassVar[bool] = True
+    transfers: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"encoder": "clip:openai/clip-vit-base-patch32"}, "clamp": {"head": "clamp"},
+        **{name: values for name, values in _FORMS.items() if name},
+        **{f"{name}-quick".lstrip("-"): _QUICK | values for name, values in _FORMS.items()},
+    }  # fmt: skip
+
+    budget: Budget = field(default=Budget("linf", 0.04))
+    model: str = "resnet18"
+    networks: int = 1
+    bundles: tuple[str, ...] = ()
+    blind: bool = False
+    told: bool = False
+    match: float = 1.0
+    feature: float = 1.0
+    undistil: float = 0.1
+    shortcut: float = 0.0
+    granularity: Granularity = "batch"
+    scope: Scope = "layer"
+    combine: Combine = "mean"
+    epochs: int = 60
+    checkpoints: int = 16
+    refresh: int = 0
+    encoder: str = "mini"
+    margin: float = 2.0
+    omega: float = 0.01
+    temperature: float = 4.0
+    hacker: str = "vgg16"
+    surrogates: tuple[str, ...] = ("cnn",)
+    surrogate_lr: float = 2e-3
+    head: Head = "tanh"
+    width: int = 64
+    downs: int = 2
+    blocks: int = 6
+    passes: int = 30
+    steps: int | None = None
+    batch: int = 128
+    lr: float = 2e-4
+
+    def __post_init__(self) -> None:
+        check_words(self)
+        weights = (self.match, self.feature, self.undistil, self.shortcut)
+        if min(weights) < 0 or not sum(weights) or min(self.networks, self.checkpoints - 1, self.refresh + 1) < 1:
+            raise ValueError(
+                f"match, feature, undistil, shortcut {weights} must be 0 or more, one above; networks {self.networks} "
+                f"must be 1 or more, checkpoints {self.checkpoints} 2 or more, refresh {self.refresh} 0 or more"
+            )
+
+    def fit(self, data: ImageSet, run: Run) -> Painted:
+        """Algorithm 1; ranks share batches and take the mean of their gradients. Bundles are kept beside the result."""
+        if (unknown := int((data.labels < 0).sum())) or not len(data):
+            raise ValueError(f"{unknown} of {len(data)} images have no label: UGE needs images with labels")
+        handed = [Handed("blind" if self.blind else "plain", which) for which in range(self.networks)]
+        networks = given(self.bundles, handed, Recipe(model=self.model, epochs=self.epochs), data, run)
+        along = unseen(networks, data, run) if self.blind else None
+        shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
+        with run.seeded(f"{self.stage}-init"):
+            network = Generator(**shape, code=len(data.classes) if self.told else 0)
+        run.agreed(run.place(network))
+        paint = Painter(network, self.budget.eps, self.head, along)
+        terms = self.terms(networks, data, run)
+        steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
+
+        def walk_on(step: int) -> None:
+            for _, term in terms:
+                if self.refresh and isinstance(term, Matching):
+                    term.walk_on(
+                        step // self.refresh, lambda: apply(paint.painted(shape, data.size), data, self.budget, run)
+                    )
+
+        making = Generating(network, self.stage, steps, self.batch, self.lr, paint.on(data, run))
+        making.towards(Weighted(terms), len(data), run, walk_on)
+        return paint.painted(shape, data.size)
+
+    def terms(self, networks: list[Authorised], data: ImageSet, run: Run) -> list[tuple[float, Objective]]:
+        """The losses that have a weight, with it."""
+        ways = Trajectory.walked(networks, data, self.checkpoints, run) if self.match or self.undistil else []
+        found = list[tuple[float, Objective]]()
+        if self.match:
+            how = (self.granularity, self.scope, self.combine)
+            found.append((self.match, Matching(ways, run.near(data.images), data.labels, *how, run)))
+        if self.feature:
+            seen = Seen.through(self.encoder, data, run)
+            found.append((self.feature, FeatureDistance.start(seen, data, self.batch, self.margin, run)))
+        if self.undistil:
+            last, other = [way.last for way in ways], stranger(self.hacker, data, run)
+            undistil = Undistillation(last, other, data.labels, self.omega, self.temperature, run)
+            found.append((self.undistil, undistil))
+        if self.shortcut:
+            found.append((self.shortcut, Shortcut.of_labels(data, self.surrogates, self.surrogate_lr, run)))
+        return found

@@ -1,0 +1,43 @@
+"""Handed: initial weights that a protector gives to whom the images shall train, instead of random ones."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+from torch import nn
+
+from unlearnable.models import build
+from unlearnable.models.blind import Direction, blinded, direction
+from unlearnable.run import Run
+
+if TYPE_CHECKING:
+    from unlearnable.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Handed:
+    """theta_0 of UGE, drawn from the run's seed: for a protector and whoever is authorised the same, for nobody else.
+
+    form: "plain" weights as any network begins with, or "blind" to a direction of colour, one for all networks of a
+    seed (`models.blind`); which: of several networks. Raises ValueError for another form or a negative number.
+    """
+
+    form: Literal["plain", "blind"] = "plain"
+    which: int = 0
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Handed.__annotations__["form"]) or self.which < 0:
+            raise ValueError(f"handed must be plain or blind, and a number from 0, got {self.form!r}, {self.which}")
+
+    def network(self, model: str, classes: int, size: int, run: Run) -> nn.Module:
+        """A network of the zoo with these weights, on the CPU. Raises ValueError where it cannot be made blind."""
+        with run.seeded("handed", self.which):
+            network = build(model, classes, size)
+        return network if self.form == "plain" else blinded(network, self.direction(run), size)
+
+    def direction(self, run: Run) -> Direction:
+        """What blind networks of that seed are blind to."""
+        return direction(run.rng("handed-direction"))
+
+    def change(self, recipe: "Recipe") -> "Recipe":
+        """The recipe of whoever was given these weights."""
+        return replace(recipe, handed=self)
