@@ -84,7 +84,7 @@ def test_training_gives_exactly_what_the_protector_got(house: House) -> None:
     assert Authorised.drawn(again, 10, 16).weights.keys() == Authorised.read(house / "bundle").weights.keys()
 
 
-def test_another_machine_and_another_test_set_are_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_machine_and_another_test_set_are_said(house: House) -> None:
     (house / "test" / "0").joinpath("more.png").write_bytes(next((house / "test" / "0").iterdir()).read_bytes())
     done = house.train(test=house / "test")
     assert (done.outcome, done.remarks) == ("not comparable", ("the protector tested on other pictures",))
