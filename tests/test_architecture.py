@@ -18,7 +18,7 @@ LAYERS = (
     ("encoders",),
     ("perturbation", "training", "labelling", "score"),
     ("protections", "adversaries", "metrics"),
-    ("job", "experiment"),
+    ("job", "experiment", "authorisation"),
     ("tables", "suites"),
     ("demo", "doctor"),
     ("cli",),

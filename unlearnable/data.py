@@ -80,35 +80,47 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
     first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one cannot be decoded.
     """
     with closing(open_collection(path)) as collection:
-        labelled = _labelled(collection, within)
-        if not labelled:
-            raise ValueError(
-                f"{path} holds no labelled pictures{f' under {within}' if within else ''}: expected CLASS/NAME"
-            )
-        names = tuple(item.name for item, _ in labelled)
-        try:
-            side = size or min(*decode(collection.read(labelled[0][0]), names[0]).planes.shape[:2], WORKING_SIZE)
-        except Refused as reason:
-            raise ValueError(f"{path}: {names[0]!r}: {reason}") from None
+        listed = labelled(collection, within)
+        names, side = tuple(item.name for item, _ in listed), size or _side(collection, listed[0][0])
         images, bad = torch.zeros(len(names), 3, side, side, dtype=torch.uint8), []
-        for row, (item, _) in enumerate(labelled):
+        for row, (item, _) in enumerate(listed):
             try:
                 images[row] = view(decode(collection.read(item), item.name), side)
             except Refused:
                 bad.append(item.name)
     if bad:
         raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0]!r}")
-    classes = tuple(sorted({label for _, label in labelled}))
-    labels = torch.tensor([classes.index(label) for _, label in labelled])
+    classes = tuple(sorted({label for _, label in listed}))
+    labels = torch.tensor([classes.index(label) for _, label in listed])
     return ImageSet(images, labels, classes), names
 
 
-def _labelled(collection: Collection, within: str) -> list[tuple[Item, str]]:
-    """The pictures that lie in a class folder below `within`, and their class."""
+def labelled_as(path: Path) -> tuple[tuple[str, ...], int]:
+    """The class names and the size in pixels that `load_labelled` would give, with only one picture decoded."""
+    with closing(open_collection(path)) as collection:
+        listed = labelled(collection)
+        return tuple(sorted({label for _, label in listed})), _side(collection, listed[0][0])
+
+
+def labelled(collection: Collection, within: str = "") -> list[tuple[Item, str]]:
+    """The pictures that lie in a class folder below `within`, and their class. ValueError where there is none."""
     prefix = within + "/" if within else ""
     chosen = [i for i in collection.items if i.name.startswith(prefix) and not i.problem and is_picture_name(i.name)]
     labels = [collection.label(item) for item in chosen]
-    return [(i, n.removeprefix(prefix)) for i, n in zip(chosen, labels, strict=True) if n and n != within]
+    found = [(i, n.removeprefix(prefix)) for i, n in zip(chosen, labels, strict=True) if n and n != within]
+    if not found:
+        below = f" under {within}" if within else ""
+        raise ValueError(f"{collection.path} holds no labelled pictures{below}: expected CLASS/NAME")
+    return found
+
+
+def _side(collection: Collection, item: Item) -> int:
+    """The shorter side of a picture in pixels, `WORKING_SIZE` at most."""
+    try:
+        height, width = decode(collection.read(item), item.name).planes.shape[:2]
+        return min(int(height), int(width), WORKING_SIZE)
+    except Refused as reason:
+        raise ValueError(f"{collection.path}: {item.name!r}: {reason}") from None
 
 
 def view(picture: Picture, size: int) -> UInt8[Tensor, "3 s s"]:

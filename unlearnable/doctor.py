@@ -28,6 +28,7 @@ PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "jsonargp
 EXTRAS = {
     "hf": ("pyarrow", ".parquet collections"),
     "heif": ("pillow_heif", "HEIC and HEIF pictures"),
+    "authorise": ("cryptography", "signed bundles"),
     "clip": ("transformers", "CLIP as an encoder"),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from unlearnable.cli import looking, measuring, protecting
+from unlearnable.cli import authorising, looking, measuring, protecting
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Parser
 
@@ -42,6 +42,11 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb(
         "train on clean and on protected pictures and compare", measuring.evaluate_flags, measuring.evaluate,
         "nothing was kept: run it again",
+    ),
+    "authorise": Verb(
+        "bundles for the one network that may learn: create, key, sign, verify, train, inspect",
+        authorising.authorise_flags, authorising.authorise,
+        "run it again: train goes on where it stopped, the others begin anew",
     ),
     "demo": Verb("see it work on pictures that come along, no download", looking.demo_flags, looking.demo),
     "list": Verb("protections, adversaries, models and suites by name", looking.no_flags, looking.listing),

@@ -27,7 +27,8 @@ from unlearnable.training.recipe import Classifier, Recipe
 
 FORMAT = 1
 BUNDLE, WEIGHTS = "bundle.json", "initial.safetensors"
-SIGNED = ("policy.txt", "pictures.json", "authorisation.json", "signature.json")
+POLICY, PICTURES, STATEMENT, SIGNATURE = "policy.txt", "pictures.json", "authorisation.json", "signature.json"
+SIGNED = (POLICY, PICTURES, STATEMENT, SIGNATURE)
 """What signing adds to the folder; nothing else may lie there."""
 HOW = {"optimiser": "SGD with Nesterov momentum", "schedule": "one cycle, a line up and a cosine down"}
 """What `Recipe` does and has no number for; a bundle that says otherwise was made for another loop."""
@@ -53,7 +54,7 @@ class Authorised:
     def __post_init__(self) -> None:
         _check_recipe(self.recipe)
         if self.count < 2 or (isinstance(self.classes, tuple) and len(set(self.classes)) < self.count):
-            raise ValueError(f"classes must be 2 or more, each with its own name, got {self.classes!r}")
+            raise ValueError(f"classes must be 2 or more, each with its own name, got {str(self.classes)[:60]}")
         _check_weights(self.weights, self.recipe.model, self.count, self.size)
         for part in self.recipe.augment:
             if isinstance(part, CropFlip) and not 0 <= part.padding <= self.size:
@@ -64,12 +65,17 @@ class Authorised:
         """The number of classes."""
         return self.classes if isinstance(self.classes, int) else len(self.classes)
 
+    def knows(self, classes: tuple[str, ...]) -> bool:
+        """Whether these are the classes it was given for: as many, and of the same names where it has any."""
+        return classes == self.classes if isinstance(self.classes, tuple) else len(classes) == self.classes
+
     @staticmethod
     def drawn(recipe: Recipe, classes: Sequence[str] | int, size: int, seed: int = 0) -> "Authorised":
         """With the weights that `recipe` begins with under that seed: random ones, those of `init` or of `handed`."""
         _check_recipe(replace(recipe, init=None, handed=None))
         known = classes if isinstance(classes, int) else tuple(classes)
         names = tuple(map(str, range(known))) if isinstance(known, int) else known
+        _expected(recipe.model, len(names), size)
         nobody = blank(torch.zeros(0, dtype=torch.int64), names, size)
         network = recipe.start(nobody, Run(seed, device="cpu"))
         return Authorised(replace(recipe, init=None, handed=None), known, size, stored(network, half=False), seed)
@@ -125,7 +131,7 @@ class Authorised:
             raise ValueError(f"the bundle is for images of {self.size} pixels, these have {data.size}")
         if len(data.classes) != self.count:
             raise ValueError(f"the bundle is for {self.count} classes, these images have {len(data.classes)}")
-        if isinstance(self.classes, tuple) and data.classes != self.classes:
+        if isinstance(self.classes, tuple) and not self.knows(data.classes):
             ours, theirs = next(pair for pair in zip(self.classes, data.classes, strict=True) if pair[0] != pair[1])
             raise ValueError(f"the bundle is for other classes: it has {ours!r} where these images have {theirs!r}")
 
@@ -236,12 +242,8 @@ def _check_recipe(recipe: Recipe) -> None:
 
 
 def _check_weights(weights: Mapping[str, Tensor], model: str, count: int, size: int) -> None:
-    """Compares with a network without memory of its own: what a stranger's file says must not make us allocate it."""
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            wanted = build(model, count, size).state_dict()
-    except (RuntimeError, TypeError, OverflowError):  # PyTorch's words for a number beyond its own
-        raise ValueError(f"{model} cannot be built for {str(count)[:20]} classes and {str(size)[:20]} pixels") from None
+    """Raises ValueError, naming the first, where the tensors are not those of the model, or not finite."""
+    wanted = _expected(model, count, size)
     for name in sorted(wanted.keys() | weights.keys()):
         if name not in weights or name not in wanted:
             which = "is missing" if name in wanted else "is one too many"
@@ -252,3 +254,15 @@ def _check_weights(weights: Mapping[str, Tensor], model: str, count: int, size: 
             raise ValueError(f"the weights are not those of {model} for {count} classes: {name} is {there}")
         if not bool(torch.isfinite(theirs).all()):
             raise ValueError(f"the weights are no numbers everywhere: {name} has NaN or infinite values")
+
+
+def _expected(model: str, count: int, size: int) -> dict[str, Tensor]:
+    """The weights of a network that has no memory for them: a stranger's file must not make us allocate what it says.
+
+    Raises ValueError where there is no such network.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return build(model, count, size).state_dict()
+    except (RuntimeError, TypeError, OverflowError):  # PyTorch's words for a number beyond its own
+        raise ValueError(f"{model} cannot be built for {str(count)[:20]} classes and {str(size)[:20]} pixels") from None
