@@ -29,6 +29,7 @@ EXTRAS = {
     "hf": ("pyarrow", ".parquet collections"),
     "heif": ("pillow_heif", "HEIC and HEIF pictures"),
     "clip": ("transformers", "CLIP as an encoder"),
+    "onnx": ("onnxruntime", "generators as ONNX files"),
 }
 
 
