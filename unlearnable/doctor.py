@@ -30,6 +30,7 @@ EXTRAS = {
     "heif": ("pillow_heif", "HEIC and HEIF pictures"),
     "authorise": ("cryptography", "signed bundles"),
     "clip": ("transformers", "CLIP as an encoder"),
+    "onnx": ("onnxruntime", "generators as ONNX files"),
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from unlearnable.cli import authorising, looking, measuring, protecting
+from unlearnable.cli import authorising, exporting, looking, measuring, protecting
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Parser
 
@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
         ranks=True,
     ),
     "verify": Verb("compare a protected collection with its originals", protecting.verify_flags, protecting.verify),
+    "export": Verb("write a generator as one ONNX file, checked", exporting.export_flags, exporting.export),
     "evaluate": Verb(
         "train on clean and on protected pictures and compare", measuring.evaluate_flags, measuring.evaluate,
         "nothing was kept: run it again",
