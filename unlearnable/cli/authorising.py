@@ -57,17 +57,23 @@ def _create_flags(parser: Parser) -> None:
     )
     parser.add_argument("--size", type=int, help="side of the images; that of FOLDER's, 64 at most, or 32")
     parser.add_argument("--weights", type=str, metavar="FILE", help="initial weights (safetensors), else by --seed")
+    parser.add_argument("--blind", action="store_true", help="for uge:blind: weights that do not see one colour")
+    parser.add_argument("--which", type=int, default=0, metavar="N", help="of several networks with one --seed")
     parser.add_argument("--augment", type=Augment, default="crop_flip", help="what is done to every batch")
-    parser.add_class_arguments(Recipe, skip={"init", "purify", "augment", "objective", "stop", "head_only"})
+    parser.add_class_arguments(Recipe, skip={"init", "purify", "augment", "objective", "stop", "head_only", "handed"})
 
 
 def _create(args: Namespace, run: "Run") -> Answer:
     from unlearnable.data import labelled_as
-    from unlearnable.training import Authorised, Contrastive, CropFlip, Recipe
+    from unlearnable.training import Authorised, Contrastive, CropFlip, Handed, Recipe
 
     choices = {"crop_flip": (CropFlip(),), "crop": (CropFlip(flip=False),), "contrastive": (Contrastive(),), "none": ()}
     numbers = {name: args[name] for name in ("model", "epochs", "lr", "batch", "momentum", "weight_decay")}
     recipe = replace(Recipe(**numbers), augment=choices[args.augment], init=args.weights and Path(args.weights))
+    if args.weights is None:
+        recipe = Handed("blind" if args.blind else "plain", args.which).change(recipe)
+    elif args.blind or args.which:
+        raise UsageError("--blind and --which choose the weights that --seed gives: leave out --weights, or them")
     classes, size = (int(args.classes), 32) if args.classes.isdecimal() else labelled_as(Path(args.classes))
     made = Authorised.drawn(recipe, classes, size if args.size is None else args.size, run.seed)
     made.write(Path(args.bundle))
