@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional as F
 
+from unlearnable import metrics
 from unlearnable.files import Picture
 from unlearnable.files.picture import Samples
 from unlearnable.perturbation import Perturbation, resized, side_seen
@@ -88,6 +89,12 @@ def change(before: Samples, after: Samples) -> Change:
     squares = to_float(moved, _depth(before)).double().square().flatten() @ counts[counts > 0].double()
     levels = levels_changed(torch.zeros_like(moved), moved, _depth(before))
     return Change(levels, math.sqrt(float(squares) / max(1, before.size)))
+
+
+def shown(picture: Picture, planes: Samples) -> float | None:
+    """How much the planes put in place of the picture's show on its flat areas: see `metrics.flat_step`."""
+    alpha = picture.aside if picture.mode in ("LA", "RGBA") else None
+    return metrics.flat_step(picture.planes, planes, _depth(planes), alpha)
 
 
 def _within_l2(planes: Samples, small: Delta, budget: Budget) -> Samples:
