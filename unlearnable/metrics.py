@@ -90,7 +90,7 @@ def _cells(planes: Samples, cell: tuple[int, int], depth: Depth, squared: bool =
     tall = down * max(1, _BAND // (down * width))
     found = []
     for top in range(0, planes.shape[0] - down + 1, tall):
-        band = torch.from_numpy(planes[top : top + tall].astype(np.int32)).permute(2, 0, 1)[None]
+        band = torch.from_numpy(planes[top : top + tall].copy()).permute(2, 0, 1)[None]
         values = to_float(band, depth)
         found.append(F.avg_pool2d(values.square() if squared else values, cell))
     return torch.cat(found, 2)
