@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PROTECT_KEYS = ["protected", "copied", "failed", "max_abs_delta", "seconds", "images_per_second", "method", "eps"]
+PROTECT_KEYS = ["protected", "copied", "failed", "max_abs_delta", "seconds", "images_per_second", "method", "eps",
+                "showing"]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ def _verb(name: str, words: list[str]) -> int:
         return int(answer.unwell)
     for failed, reason in answer.failures:
         _tell(f"failed: {printable(failed)}: {printable(reason)}")
+    if answer.advice:
+        _tell(printable(answer.advice))
     _answer(json.dumps(answer.json) if args.json else answer.text)
     return int(answer.unwell)
 

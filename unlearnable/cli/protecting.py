@@ -79,7 +79,19 @@ def protect(args: Namespace, run: "Run") -> Answer:
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
         f"to check it again: unlearnable verify {args.source} {args.destination}"
     )
-    return Answer(_summary(done), text, done.failures, unwell=done.failed > 0)
+    return Answer(_summary(done), text, done.failures, done.failed > 0, _advice(done))
+
+
+def _advice(done: "Summary") -> str:
+    """Where the change shows, and what to do; nothing where it does not."""
+    if not done.showing:
+        return ""
+    more = done.showing - len(done.shown_most)
+    named = ", ".join(done.shown_most) + (f" and {more} more" if more else "")
+    return (
+        f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen "
+        f"({named}; flat_step in {done.manifest}): a smaller --eps shows less, and protects less"
+    )
 
 
 def _summary(done: "Summary") -> dict[str, Any]:
@@ -92,15 +104,22 @@ def _summary(done: "Summary") -> dict[str, Any]:
         "images_per_second": round(done.images_per_second, 3),
         "method": done.method,
         "eps": done.eps,
+        "showing": done.showing,
     }
 
 
 def _planned(plan: "Preview") -> Answer:
     """What would be done has the same keys; what only work can tell is null."""
-    said = {"protected": plan.protected, "copied": plan.copied, "failed": plan.failed, "max_abs_delta": None}
+    said: dict[str, Any] = {
+        "protected": plan.protected,
+        "copied": plan.copied,
+        "failed": plan.failed,
+        "max_abs_delta": None,
+    }
     said |= {"seconds": None, "images_per_second": None}
     text = f"nothing was written; it would be {_counted(plan)} with {plan.method} at eps {plan.eps}"
-    return Answer(said | {"method": plan.method, "eps": plan.eps}, text, plan.failures, unwell=plan.failed > 0)
+    said |= {"method": plan.method, "eps": plan.eps, "showing": None}
+    return Answer(said, text, plan.failures, unwell=plan.failed > 0)
 
 
 def _counted(files: "Summary | Preview") -> str:

@@ -19,17 +19,20 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS job (key TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY, name BLOB, picture INTEGER, label INTEGER, status TEXT DEFAULT 'waiting', reason TEXT,
-    output BLOB, source_sha256 TEXT, output_sha256 TEXT, max_delta INTEGER, psnr REAL, notes TEXT);
+    output BLOB, source_sha256 TEXT, output_sha256 TEXT, max_delta INTEGER, psnr REAL, notes TEXT,
+    flat_step REAL);
 """
 _ROWS = """
-SELECT id, name, picture, label, status, reason, output, source_sha256, output_sha256, max_delta, psnr, notes
+SELECT id, name, picture, label, status, reason, output, source_sha256, output_sha256, max_delta, psnr, notes, flat_step
 FROM files WHERE id > ? AND status IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 """
 _RECORD = """
 UPDATE files SET status = ?, reason = ?, output = ?, source_sha256 = ?, output_sha256 = ?, max_delta = ?, psnr = ?,
-notes = ? WHERE id = ?
+notes = ?, flat_step = ? WHERE id = ?
 """
 _COUNT = "SELECT count(*) FROM files WHERE status IN (SELECT value FROM json_each(?))"
+_SHOWING = "SELECT count(*) OVER (), name FROM files WHERE flat_step >= ? ORDER BY flat_step DESC, id LIMIT ?"
+_COLUMN = "SELECT count(*) FROM pragma_table_info('files') WHERE name = 'flat_step'"
 _ALL: tuple[Status, ...] = ("waiting", "protected", "copied", "failed")
 
 
@@ -54,7 +57,8 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file. max_delta: in 8-bit levels; psnr: in dB, None where nothing changed."""
+    """What became of one file. max_delta: in 8-bit levels; psnr: in dB, None where nothing changed; flat_step: how much
+    the change shows on flat areas (`metrics.flat_step`), None where there are none."""
 
     status: Status
     reason: str | None = None
@@ -64,6 +68,7 @@ class Outcome:
     max_delta: int | None = None
     psnr: float | None = None
     notes: tuple[str, ...] = ()
+    flat_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +102,19 @@ class Manifest:
                         f"BEGIN IMMEDIATE; {_TABLES} COMMIT; BEGIN;"
                     )
                 self._db.execute("SELECT 1 FROM job").fetchone()
+                self._rows = self._with_flat_step()
             except BaseException:
                 self._db.close()
                 raise
+
+    def _with_flat_step(self) -> str:
+        """How rows are asked for; manifests of version 0.1.0 have no flat_step."""
+        if self._db.execute(_COLUMN).fetchone()[0]:
+            return _ROWS
+        if not self._writing:
+            return _ROWS.replace("flat_step", "NULL")
+        self._db.execute("ALTER TABLE files ADD COLUMN flat_step REAL")
+        return _ROWS
 
     def begin(self, about: dict[str, Any], files: Iterable[tuple[str, int | None]]) -> None:
         """Starts anew: what the job is, and (name, picture number or None) of every file. All of it or nothing."""
@@ -132,7 +147,8 @@ class Manifest:
         """What became of a file."""
         values = (
             outcome.status, _text(outcome.reason), _blob(outcome.output), outcome.source_sha256,
-            outcome.output_sha256, outcome.max_delta, outcome.psnr, _text("\n".join(outcome.notes)), row,
+            outcome.output_sha256, outcome.max_delta, outcome.psnr, _text("\n".join(outcome.notes)),
+            outcome.flat_step, row,
         )  # fmt: skip
         with _halting():
             self._db.execute(_RECORD, values)
@@ -149,7 +165,7 @@ class Manifest:
         They come page by page, so that rows already passed may be changed meanwhile.
         """
         wanted, last = json.dumps(statuses or _ALL), -1
-        while page := self._db.execute(_ROWS, (last, wanted, _PAGE)).fetchall():
+        while page := self._db.execute(self._rows, (last, wanted, _PAGE)).fetchall():
             yield from (_row(values) for values in page)
             last = page[-1][0]
 
@@ -160,6 +176,11 @@ class Manifest:
     def max_delta(self) -> int:
         """The largest change of any value of any picture, in 8-bit levels."""
         return int(self._db.execute("SELECT coalesce(max(max_delta), 0) FROM files").fetchone()[0])
+
+    def showing(self, least: float, most: int) -> tuple[int, tuple[str, ...]]:
+        """How many pictures have a flat_step of `least` or above, and the names of the `most` that show it most."""
+        found = self._db.execute(_SHOWING, (least, most)).fetchall()
+        return (found[0][0] if found else 0), tuple(os.fsdecode(name) for _, name in found)
 
     def close(self) -> None:
         """Leaves one plain file behind, which can be read from a read-only medium; uncommitted changes are lost."""
@@ -190,10 +211,10 @@ def failures(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _row(values: tuple[Any, ...]) -> Row:
-    number, name, picture, label, status, reason, output, source, written, delta, psnr, notes = values
+    number, name, picture, label, status, reason, output, source, written, delta, psnr, notes, step = values
     place = None if output is None else os.fsdecode(output)
     said = tuple(notes.split("\n")) if notes else ()
-    outcome = Outcome(status, reason, place, source, written, delta, psnr, said)
+    outcome = Outcome(status, reason, place, source, written, delta, psnr, said, step)
     return Row(number, os.fsdecode(name), picture, label, outcome)
 
 

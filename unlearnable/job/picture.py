@@ -1,7 +1,7 @@
 """One picture protected: what is added to a small view of it, resized to the picture and released there."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional as F
 
+from unlearnable import metrics
 from unlearnable.files import Picture
 from unlearnable.files.picture import Samples
 from unlearnable.perturbation import Perturbation, resized, side_seen
@@ -62,11 +63,16 @@ def add(planes: Samples, delta: Delta, budget: Budget, in_one_piece: int = IN_ON
     """
     height, width = planes.shape[:2]
     if height * width <= in_one_piece:
+        whole = resized(delta, height, width)
+        if budget.norm != "l2":  # every value on its own, so that blocks give the same and stay in the cache
+            return _in_blocks(planes, lambda block: whole[(..., *block)], budget)
         stored, depth = _stored(planes), _depth(planes)
-        return _planes(release(stored, to_float(stored, depth) + resized(delta, height, width), budget, depth), planes)
+        return _planes(release(stored, to_float(stored, depth) + whole, budget, depth), planes)
     # what must shrink shrinks at once, by the antialiased filter; the blocks only ever interpolate
     small = resized(delta, min(height, delta.shape[2]), min(width, delta.shape[3]))
-    return _within_l2(planes, small, budget) if budget.norm == "l2" else _in_blocks(planes, small, budget)
+    if budget.norm == "l2":
+        return _within_l2(planes, small, budget)
+    return _in_blocks(planes, lambda block: _part(small, planes, block), budget)
 
 
 def change(before: Samples, after: Samples) -> Change:
@@ -85,20 +91,29 @@ def change(before: Samples, after: Samples) -> Change:
     return Change(levels, math.sqrt(float(squares) / max(1, before.size)))
 
 
+def shown(picture: Picture, planes: Samples) -> float | None:
+    """How much the planes put in place of the picture's show on its flat areas: see `metrics.flat_step`."""
+    alpha = picture.aside if picture.mode in ("LA", "RGBA") else None
+    return metrics.flat_step(picture.planes, planes, _depth(planes), alpha)
+
+
 def _within_l2(planes: Samples, small: Delta, budget: Budget) -> Samples:
     """An l2 budget is a mean over the whole picture, so the blocks share one factor, as small as rounding needs it."""
     squares = sum(float(_part(small, planes, b).square().sum()) for b in _blocks(planes))
     share = min(1.0, budget.eps / max(math.sqrt(squares / planes.size), 1e-12))
-    while change(planes, found := _in_blocks(planes, small * share, UNBOUNDED)).rms > budget.eps * (1 + 1e-6):
+    while True:
+        weak = small * share
+        found = _in_blocks(planes, lambda block, weak=weak: _part(weak, planes, block), UNBOUNDED)  # type: ignore[misc]
+        if change(planes, found).rms <= budget.eps * (1 + 1e-6):
+            return found
         share *= 0.995
-    return found
 
 
-def _in_blocks(planes: Samples, small: Delta, budget: Budget) -> Samples:
+def _in_blocks(planes: Samples, part: Callable[[Block], Delta], budget: Budget) -> Samples:
     out, depth = np.empty_like(planes), _depth(planes)
     for block in _blocks(planes):
         stored = _stored(planes[block])
-        proposed = to_float(stored, depth) + _part(small, planes, block)
+        proposed = to_float(stored, depth) + part(block)
         out[block] = _planes(release(stored, proposed, budget, depth), planes)
     return out
 

@@ -16,17 +16,20 @@ from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, h
 from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker
+from unlearnable.metrics import NOTICEABLE
 from unlearnable.run import Run
 
 _VERSION = 1
 _BATCH, _SECONDS = 64, 1.0
+_NAMED = 3
 _REPORTS = 0.1  # seconds between two
 
 
 @dataclass(frozen=True)
 class Summary:
     """What a job came to. protected, copied, failed: files of the whole job, those of earlier runs included; worked,
-    seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget."""
+    seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget; showing:
+    pictures on whose flat areas the change shows (`metrics.flat_step`), shown_most: the names of up to three."""
 
     protected: int
     copied: int
@@ -37,6 +40,8 @@ class Summary:
     eps: str
     worked: int
     manifest: Path
+    showing: int
+    shown_most: tuple[str, ...]
 
     @property
     def images_per_second(self) -> float:
@@ -98,6 +103,7 @@ def protect(job: Job, run: Run) -> Summary:
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
+                *manifest.showing(NOTICEABLE, _NAMED),
             )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from unlearnable.files import (
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
 from unlearnable.job.parallel import decoded
-from unlearnable.job.picture import change, protected
+from unlearnable.job.picture import change, protected, shown
 from unlearnable.job.places import Job, scratch_of
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
@@ -71,9 +71,9 @@ class Worker:
             written = self._place(row, name, encode(picture, planes)).read_bytes()
             if wrong := matches(picture, planes, written, name):
                 self._withdraw(name, f"read back wrong: {wrong}")
-            found = change(picture.planes, planes)
+            found, step = change(picture.planes, planes), shown(picture, planes)
         hashes = sha256(data), sha256(written)
-        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, picture.notes)
+        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, picture.notes, step)
 
     def _place(self, row: Row, name: str, data: bytes) -> Path:
         self.destination.write(name, data, scratch_of(self.destination) / str(row.id))
