@@ -16,7 +16,7 @@ from unlearnable.suites.suite import typed
 OWN = tuple(name for name, suite in SUITES.items() if not suite.source)
 PAPERS = tuple(name for name in SUITES if name not in OWN)
 FIGURES = {
-    "uge-table-1": (42, 22), "uge-table-2": (6, 6), "uge-table-3": (14, 7), "collapse-table-1": (90, 30),
+    "uge-table-1": (87, 45), "uge-table-2": (16, 16), "uge-table-3": (14, 7), "collapse-table-1": (90, 30),
     "collapse-table-2": (40, 16), "collapse-table-3": (60, 48), "collapse-table-4": (60, 48),
     "collapse-table-5": (60, 48), "collapse-table-6": (60, 48), "one-for-all-table-1": (75, 15),
     "one-for-all-table-2": (150, 25), "one-for-all-table-3": (60, 8), "iss-table": (39, 39),
@@ -74,13 +74,19 @@ def test_the_quick_tier_is_the_same_comparison_at_quick_size(suite: str) -> None
 
 
 def test_figures_of_ungeneralizable_examples() -> None:
-    assert figure("uge-table-1", protection="uge", model="cnn") == 0.2646
-    assert figure("uge-table-1", dataset="cifar10", protection="uge:no-undistill", model="resnet32") == 0.7507
-    assert figure("uge-table-1", dataset="cifar10", protection=CLEAN, adversary="distill") == 0.9541
-    assert figure("uge-table-1", dataset="tin100", protection="uge", model="resnet18") == 0.1655
-    assert figure("uge-table-1", dataset="tinyimagenet", protection="uge", model="shufflenetv2") == 0.2275
-    assert figure("uge-table-2", protection="uge:two", model="resnet20") == 0.4934
-    assert figure("uge-table-2", protection=CLEAN, model="resnet18", seed=1) == 0.9495
+    hacker, student = {"adversary": "standard"}, {"adversary": "distill:authorised=plain,model=resnet18"}
+    assert figure("uge-table-1", protection="uge", model="cnn", **hacker) == 0.2646
+    assert figure("uge-table-1", protection="uge", model="cnn", **student) == 0.3208
+    assert figure("uge-table-1", dataset="cifar10", protection="uge", adversary="authorised") == 0.9389
+    assert figure("uge-table-1", dataset="cifar10", protection="uge:no-undistill", model="resnet32", **hacker) == 0.7507
+    assert figure("uge-table-1", dataset="cifar10", protection=CLEAN, model="resnet18", **student) == 0.9541
+    assert figure("uge-table-1", dataset="tin100", protection="uge", model="resnet18", **hacker) == 0.1655
+    assert figure("uge-table-1", dataset="tinyimagenet", protection="uge", model="shufflenetv2", **hacker) == 0.2275
+    assert figure("uge-table-2", protection="uge:two", model="resnet20", **hacker) == 0.4934
+    assert figure("uge-table-2", protection=CLEAN, adversary="authorised:which=1") == 0.9495
+    assert (
+        figure("uge-table-2", protection="uge:two", model="cnn", adversary=f"{student['adversary']},which=1") == 0.5032
+    )
     assert figure("uge-table-3", dataset="cifar10", protection="rem") == 0.2709
     assert figure("uge-table-3", dataset="tin100", protection="uge:unlearn") == 0.0935
 

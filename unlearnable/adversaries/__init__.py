@@ -107,10 +107,16 @@ def _value(kind: str, name: str, hint: Any, text: str) -> Any:
     try:
         if name == "eps":
             return parse_eps(text)
-        if hint in (int, float):
-            return hint(text)
+        if number := next((part for part in (hint, *get_args(hint)) if part in (int, float)), None):
+            return number(text)
     except ValueError:
-        wanted = "a fraction such as 4/255" if name == "eps" else {int: "a whole number", float: "a number"}[hint]
+        wanted = (
+            "a fraction such as 4/255"
+            if name == "eps"
+            else "a number"
+            if float in (hint, *get_args(hint))
+            else "a whole number"
+        )
         raise ValueError(f"{name} of {kind} must be {wanted}, got {text!r}") from None
     words = [word for part in (hint, *get_args(hint)) if get_origin(part) is Literal for word in get_args(part)]
     if words and text not in words:

@@ -3,7 +3,7 @@
 
 | paper | here |
 |---|---|
-| f_theta, the authorised network | authorised: it was handed "plain" or "blind" weights; model: which one it is |
+| f_theta, the authorised network | authorised: it was handed "plain" or "blind" weights; model; which, of several |
 | another teacher | teacher: weights of the recipe's own model; else what the same recipe learns itself |
 | temperature: not given | temperature; the loss is multiplied by its square |
 """
@@ -31,12 +31,13 @@ class Distill(Objective):
     teacher: Path | None = None
     authorised: Literal["plain", "blind"] | None = None
     model: str | None = None
+    which: int | None = None
 
     def __post_init__(self) -> None:
         allow("temperature", self.temperature, 0.1, 100.0)
 
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
-        handed = None if self.authorised is None else Handed(self.authorised)
+        handed = None if self.authorised is None else Handed(self.authorised, self.which or 0)
         teacher = teach(data, run, self.teacher, self.model, handed).requires_grad_(False)
         heat = self.temperature
 

@@ -43,7 +43,7 @@ _FORMS: dict[str, dict[str, Any]] = {
     "blind": {"blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
               "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15},
 }  # fmt: skip
-_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 12, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
+_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 40, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
                           "lr": 1e-3, "hacker": "resnet32"}  # fmt: skip
 
 

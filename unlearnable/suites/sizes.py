@@ -40,7 +40,7 @@ def quick(cell: Cell) -> Cell:
         cell,
         dataset="cifar10-quick",
         protection=_preset(cell.protection),
-        adversary=_fewer_steps(cell.adversary),
+        adversary=_cheaper(cell.adversary),
         model=SMALL[cell.model],
         epochs=12,
         surrogate=cell.surrogate and SMALL[cell.surrogate],
@@ -58,6 +58,10 @@ def _preset(name: str) -> str:
     return f"{method}:{short}"
 
 
-def _fewer_steps(adversary: str) -> str:
-    kind, _, radius = adversary.partition(":")
-    return f"{kind}:{radius or '4/255'},4" if kind == "adversarial" else adversary
+def _cheaper(adversary: str) -> str:
+    """Fewer steps of adversarial training, a smaller teacher."""
+    kind, _, text = adversary.partition(":")
+    if kind == "adversarial":
+        return f"{kind}:{text or '4/255'},4"
+    words = [f"model={SMALL[word[6:]]}" if word.startswith("model=") else word for word in text.split(",")]
+    return f"{kind}:{','.join(words)}" if text else kind

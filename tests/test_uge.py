@@ -1,0 +1,219 @@
+"""UGE: its three losses against their formulae, what a fit leaves behind, and who learns from the images."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fits import resumed
+from torch.nn import functional as F
+
+from unlearnable import perturbation
+from unlearnable.adversaries import adversary
+from unlearnable.data import ImageSet, digits
+from unlearnable.encoders import encoder
+from unlearnable.perturbation import apply
+from unlearnable.pixels import to_float
+from unlearnable.protections._encoded import Seen
+from unlearnable.protections._painted import Painted
+from unlearnable.protections._trajectory import Matching, Trajectory, early
+from unlearnable.protections._unlearn import FeatureDistance, Undistillation, divergence, stranger
+from unlearnable.protections.uge import UGE
+from unlearnable.run import Progress, Run
+from unlearnable.training import Authorised, Handed, Recipe
+
+SMALL: dict[str, Any] = {"model": "cnn", "epochs": 1, "checkpoints": 2, "width": 8, "blocks": 1, "steps": 3,
+                         "batch": 40, "lr": 0.02, "hacker": "lenet", "surrogates": ("lenet",)}  # fmt: skip
+BLIND = SMALL | UGE.presets["blind"] | {"width": 8, "blocks": 1, "steps": 3}
+ROWS = torch.arange(12)
+
+
+def walked(small: ImageSet, run: Run, model: str = "lenet", epochs: int = 3) -> list[Trajectory]:
+    network = Authorised.drawn(Handed().change(Recipe(model=model, epochs=epochs)), small.classes, small.size)
+    return Trajectory.walked([network], small, 3, run)
+
+
+def matching(ways: list[Trajectory], small: ImageSet, run: Run, *how: str) -> Matching:
+    return Matching(ways, small.images, small.labels, *how, run)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", [("batch", "layer"), ("class", "all"), ("sample", "layer")])
+def test_gradients_of_the_same_images_match_and_of_others_do_not(
+    how: tuple[str, str], small: ImageSet, run: Run
+) -> None:
+    ways = walked(small, run, "cnn")
+    before = [[w.clone() for w in part.state_dict().values()] for part in ways[0].checkpoints]
+    objective = matching(ways, small, run, *how, "mean")
+    clean = to_float(small.images[ROWS])
+    assert objective(ROWS, clean, 0)[0] < 1e-5
+    noisy = (clean + 0.3 * torch.randn(clean.shape, generator=run.rng("noise"))).requires_grad_()
+    loss, figures = objective(ROWS, noisy, 0)
+    assert 0.01 < float(figures["gradients"]) < 2
+    (gradient,) = torch.autograd.grad(loss, noisy)
+    assert gradient.abs().max() > 0
+    after = [[w.clone() for w in part.state_dict().values()] for part in ways[0].checkpoints]
+    assert all(
+        torch.equal(a, b) for one, other in zip(before, after, strict=True) for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_the_distance_is_one_less_the_cosine_of_every_layer(small: ImageSet, run: Run) -> None:
+    ways = walked(small, run)
+    network = ways[0].last
+    x, other, y = to_float(small.images[:8]), to_float(small.images[8:16]), small.labels[:8]
+    cosines = []
+    grads = []
+    for images in (x, other):
+        copy = [w.detach().requires_grad_() for w in network.parameters()]
+        logits = torch.func.functional_call(
+            network, dict(zip(dict(network.named_parameters()), copy, strict=True)), images
+        )
+        grads.append(torch.autograd.grad(F.cross_entropy(logits, y), copy))
+    for a, b in zip(*grads, strict=True):
+        if a.ndim > 1:
+            cosines.append(float(F.cosine_similarity(a.flatten(), b.flatten(), dim=0)))
+    found = matching(ways, small, run, "batch", "layer", "mean")._distance(network, [x, other], y, torch.arange(8))
+    assert float(found.detach()) == pytest.approx(1 - sum(cosines) / len(cosines), abs=1e-5)
+
+
+def test_the_worst_network_counts_alone_where_that_was_asked(small: ImageSet, run: Run) -> None:
+    ways = walked(small, run) + walked(small, replace(run, seed=1))
+    noisy = to_float(small.images[ROWS]).flip(0)
+    alone = [
+        float(matching([way], small, run, "batch", "layer", "mean")(ROWS, noisy, 0)[0].detach()) for way in ways[:1]
+    ]
+    mean, worst = (
+        float(matching(ways, small, run, "batch", "layer", how)(ROWS, noisy, 0)[0].detach())
+        for how in ("mean", "worst")
+    )
+    assert worst >= mean
+    assert worst >= alone[0] - 1e-6
+
+
+def test_checkpoints_are_early_rather_than_late() -> None:
+    assert early(60, 5) == [2, 9, 21, 38, 59]
+    assert early(1, 3) == [0]
+    assert early(3, 30) == [0, 1, 2]
+
+
+def test_the_feature_distance_is_that_of_the_paper(small: ImageSet, run: Run, eyes: str) -> None:
+    seen = Seen.through(eyes, small, run)
+    loss = FeatureDistance.start(seen, small, 32, 1.0, run)
+    protected = to_float(small.images[ROWS]).flip(3)
+    found = float(loss(ROWS, protected, 0)[0])
+    with torch.no_grad():
+        names = encoder(eyes).text([f"a photo of a {name}" for name in small.classes])
+        clean, moved = (encoder(eyes).image(x) for x in (to_float(small.images[ROWS]), protected))
+    total = 0.0
+    for i, y in enumerate(small.labels[ROWS]):
+        least = min((float(clean[i] @ name), c) for c, name in enumerate(names) if c != y)[1]
+        total += float((moved[i] - names[least]).square().sum() - (moved[i] - clean[i]).square().sum())
+        total += max(0.0, 1.0 - float((moved[i] - names[y]).square().sum()))
+    assert found == pytest.approx(total / len(ROWS), abs=1e-4)
+
+
+def test_undistillation_wants_right_answers_that_are_unlike_the_hacker_s(small: ImageSet, run: Run) -> None:
+    last, hacker = walked(small, run)[0].last, stranger("lenet", small, run)
+    x, y = to_float(small.images[ROWS]), small.labels[ROWS]
+    found = float(Undistillation([last], hacker, small.labels, 0.5, 4.0, run)(ROWS, x, 0)[0])
+    with torch.no_grad():
+        p, q = ((network(x) / 4).softmax(1) for network in (last, hacker))
+        apart = min(5.0, 16 * float((p * (p / q).log()).sum(1).mean()))
+        wanted = float(F.cross_entropy(last(x), y)) - 0.5 * apart
+    assert found == pytest.approx(wanted, abs=1e-3)
+    assert divergence(last(x), last(x), 4.0).abs() < 1e-5
+    assert not any(w.requires_grad for w in hacker.parameters())
+
+
+def test_a_stranger_has_seen_the_images_once(small: ImageSet, run: Run) -> None:
+    means = [
+        norm.running_mean for norm in stranger("cnn", small, run).modules() if isinstance(norm, torch.nn.BatchNorm2d)
+    ]
+    assert all(mean is not None and mean.abs().max() > 0 for mean in means)
+
+
+def test_bundles_of_a_fit_are_kept_and_can_be_given_again(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    kept = replace(run, directory=tmp_path)
+    first = UGE(**BLIND).fit(small, kept)
+    bundle = next(tmp_path.rglob("authorised-0"))
+    again = UGE(**BLIND | {"bundles": (str(bundle),)}).fit(small, run)
+    images = [apply(one, small, UGE(**BLIND).budget, run).images for one in (first, again)]
+    assert torch.equal(*images)
+    other = tmp_path / "other"
+    Authorised.drawn(Handed("blind").change(Recipe()), small.classes, small.size, seed=5).write(other)
+    with pytest.raises(ValueError, match="authorised network 1 is blind to another colour"):
+        UGE(**BLIND | {"bundles": (str(bundle), str(other))}).fit(small, run)
+    seeing = tmp_path / "seeing"
+    Authorised.drawn(Recipe(), small.classes, small.size).write(seeing)
+    with pytest.raises(ValueError, match="authorised network 0 sees all colours"):
+        UGE(**BLIND | {"bundles": (str(seeing),)}).fit(small, run)
+    with pytest.raises(ValueError, match="is for images of 16 pixels, these have 20"):
+        UGE(**BLIND | {"bundles": (str(bundle),)}).fit(perturbation.at_size(small, 20), run)
+
+
+def test_all_changes_lie_in_the_direction_and_labels_are_needed(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    painted = UGE(**BLIND).fit(small, run)
+    x = to_float(small.images)
+    change = painted(x, small.labels, torch.arange(len(x))) - x
+    along = F.normalize(Handed("blind").direction(run), dim=0)
+    rest = change - torch.einsum("nchw,c->nhw", change, along)[:, None] * along[:, None, None]
+    assert rest.abs().max() < 1e-3 * change.abs().max()
+    perturbation.save(tmp_path, painted, {})
+    read, _ = perturbation.load(tmp_path)
+    assert isinstance(read, Painted)
+    assert torch.equal(
+        read(x[:4], small.labels[:4], torch.arange(4)), painted(x[:4], small.labels[:4], torch.arange(4))
+    )
+    with pytest.raises(ValueError, match="label"):
+        painted(x[:1], torch.tensor([-1]), torch.tensor([0]))
+
+
+def test_the_trajectory_is_walked_again_and_resuming_gives_the_same(
+    small: ImageSet, run: Run, tmp_path: Path, eyes: str
+) -> None:
+    method = UGE(**SMALL | {"encoder": eyes, "undistil": 0.0, "refresh": 2, "steps": 5})
+    whole = method.fit(small, replace(run, directory=tmp_path / "whole"))
+    names = {path.parent.name for path in (tmp_path / "whole").rglob("train.safetensors")}
+    assert names == {"authorised-0", "authorised-0-again-1", "authorised-0-again-2"}
+    again = resumed(lambda run: method.fit(small, run), run, tmp_path / "cut", at=6)
+    assert all(torch.equal(whole.weights[name], again.weights[name]) for name in whole.weights)
+    plain = replace(method, refresh=0).fit(small, run)
+    assert any(not torch.equal(whole.weights[name], plain.weights[name]) for name in whole.weights)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"match": -1.0}, "must be 0 or more"),
+        ({"match": 0.0, "feature": 0.0, "undistil": 0.0}, "one above"),
+        ({"networks": 0}, "networks 0 must be 1 or more"),
+        ({"checkpoints": 1}, "checkpoints 1 2 or more"),
+    ],
+)
+def test_what_cannot_be_is_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        UGE(**values)
+
+
+def test_networks_and_images_that_do_not_do_are_refused(small: ImageSet, run: Run) -> None:
+    with pytest.raises(ValueError, match="cannot be made blind"):
+        UGE(**BLIND | {"model": "lenet"}).fit(small, run)
+    unlabelled = replace(small, labels=torch.full_like(small.labels, -1))
+    with pytest.raises(ValueError, match="96 of 96 images have no label"):
+        UGE(**BLIND).fit(unlabelled, run)
+    with pytest.raises(ValueError, match="not finite at lr 1e\\+30"):
+        UGE(**BLIND | {"lr": 1e30}).fit(small, run)
+
+
+def test_others_can_learn_the_change_while_the_authorised_network_learns_as_ever(run: Run) -> None:
+    train, test = digits()
+    said: list[Progress] = []
+    method = UGE(**BLIND | {"steps": 80, "batch": 64, "surrogates": ("cnn",)})
+    fitted = method.fit(train, replace(run, listener=said.append))
+    assert max(one.figures.get("found", 0.0) for one in said[-10:]) > 0.9
+    protected = apply(fitted, train, method.budget, run)
+    who = adversary("authorised:blind", Recipe(model="cnn", epochs=8))
+    clean, given = (who.train(data, run, test) for data in (train, protected))
+    assert clean.test_acc[-1] > 0.5
+    assert given.test_acc[-1] > clean.test_acc[-1] - 0.05
