@@ -1,4 +1,4 @@
-"""Fills the tables of README.md from the records: `python -m benchmarks.readme` (`--check` only compares)."""
+"""Fills the tables of README.md and docs from the records: `python -m benchmarks.readme` (`--check` only compares)."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.authorised import table
 from unlearnable import suites, tables
 from unlearnable.experiment import Result
 
@@ -140,20 +141,29 @@ def photos() -> str:
     )
 
 
-PARTS = {
-    "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
-    "speed": speed,
+def authorised() -> str:
+    """Who learns from images made for one network."""
+    return table(RESULTS / "quick")
+
+
+PAGES = {
+    "README.md": {
+        "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
+        "speed": speed,
+    },
+    "docs/uge.md": {"authorised": authorised},
 }  # fmt: skip
 
 
-def filled(text: str) -> str:
-    """The text with everything between <!-- NAME --> and <!-- end --> made anew."""
-    for name, part in PARTS.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+def filled(name: str) -> tuple[str, str]:
+    """A page as it is, and with everything between <!-- NAME --> and <!-- end --> made anew."""
+    before = text = (ROOT / name).read_text()
+    for mark, part in PAGES[name].items():
+        pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
         text, count = pattern.subn(lambda found, part=part: found[1] + part() + "\n" + found[2], text)  # type: ignore[misc]
         if count != 1:
-            raise ValueError(f"README.md must hold <!-- {name} --> ... <!-- end --> once, found {count}")
-    return text
+            raise ValueError(f"{name} must hold <!-- {mark} --> ... <!-- end --> once, found {count}")
+    return before, text
 
 
 def drawn() -> None:
@@ -168,15 +178,15 @@ def drawn() -> None:
 
 
 def main() -> int:
-    """Writes README.md, or with --check says whether it is what the records give."""
-    path = ROOT / "README.md"
-    if "--check" not in sys.argv:
+    """Writes README.md and the pages, or with --check says whether they are what the records give."""
+    checks = "--check" in sys.argv
+    if not checks:
         drawn()
-    before = path.read_text()
-    after = filled(before)
-    if "--check" in sys.argv:
-        return 0 if before == after else 1
-    path.write_text(after)
+    pages = {name: filled(name) for name in PAGES}
+    if checks:
+        return int(any(before != after for before, after in pages.values()))
+    for name, (_, after) in pages.items():
+        (ROOT / name).write_text(after)
     return 0
 
 

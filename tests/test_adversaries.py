@@ -29,7 +29,7 @@ from unlearnable.run import Run
 from unlearnable.training import EarlyStop, Recipe, Step, accuracy, attack, cross_entropy
 
 QUICK = Recipe(model="lenet", epochs=2, lr=0.03, augment=())
-NO_TEACHER = lambda data, run, weights: nn.Identity()  # noqa: E731
+NO_TEACHER = lambda *given: nn.Identity()  # noqa: E731
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_the_worst_copy_is_that_with_the_largest_loss(step: Step) -> None:
 
 def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn(pictures: ImageSet, run: Run, step: Step) -> None:
     model = network().eval()
-    loss = Distill(4.0).start(pictures, run, lambda data, run, weights: model)
+    loss = Distill(4.0).start(pictures, run, lambda *given: model)
     value, _ = loss(model, to_float(pictures.images), pictures.labels, step)
     assert abs(float(value)) < 1e-6
     other, _ = loss(build("lenet", 2, 32), to_float(pictures.images), 1 - pictures.labels, step)
@@ -243,7 +243,7 @@ def test_distillation_learns_from_the_teacher_and_not_from_labels(run: Run) -> N
     train, test = digits()
     teacher = replace(QUICK, epochs=4).train(train, run, test)
     wrong = ImageSet(train.images, train.labels.roll(1), train.classes)
-    loss_of = Distill(1.0).start(wrong, run, lambda data, run, weights: teacher.network)
+    loss_of = Distill(1.0).start(wrong, run, lambda *given: teacher.network)
 
     class Given(Distill):
         def start(self, data: ImageSet, run: Run, teach: object):  # type: ignore[no-untyped-def]

@@ -12,8 +12,7 @@
 | the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
 
 Differs from the paper:
-* it gives no weights of the losses, no rates, no epochs: these are ours;
-* of eq. 8 and the text, which contradict each other, eq. 8 is done: the distance is maximised;
+* it gives no weights of the losses, rates or epochs: these are ours; where eq. 8 and the text differ, eq. 8 is done;
 * the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
 * `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour
   (`models.blind`), in which all changes lie. So gradients match whatever is painted; `told` tells G the class.
@@ -49,13 +48,12 @@ _QUICK: dict[str, Any] = {"model": "cnn", "epochs": 40, "checkpoints": 8, "width
 
 @dataclass(frozen=True)
 class UGE(Staged):
-    """Images that a network with given initial weights learns from, and no other: not another network, not the same one
-    with other weights, not a student of it.
+    """Images that a network with given initial weights learns from; no other network, other weights or student of it.
 
     model, networks, epochs: of the zoo, where no bundles (of `unlearnable authorise create`) are given; refresh: after
     so many steps the trajectory is walked again on images as they are by then, 0 for never; passes: of G, or `steps`.
-    Raises ValueError for an unknown word, a weight below 0, no loss at all; `fit` for bundles of other images, networks
-    that cannot be blind or are blind to different things, and a loss that is not finite.
+    Raises ValueError for an unknown word, no loss or one below 0; `fit` for bundles of other images, networks that are
+    not blind or to other things, and a loss that is not finite.
     """
 
     needs_labels: ClassVar[bool] = True
@@ -104,8 +102,8 @@ class UGE(Staged):
         weights = (self.match, self.feature, self.undistil, self.shortcut)
         if min(weights) < 0 or not sum(weights) or min(self.networks, self.checkpoints - 1, self.refresh + 1) < 1:
             raise ValueError(
-                f"match, feature, undistil, shortcut {weights} must be 0 or more, one above; networks {self.networks} "
-                f"must be 1 or more, checkpoints {self.checkpoints} 2 or more, refresh {self.refresh} 0 or more"
+                f"match, feature, undistil, shortcut must be 0 or more, one of them above, got {weights}; networks 1, "
+                f"checkpoints 2, refresh 0 or more, got {self.networks}, {self.checkpoints}, {self.refresh}"
             )
 
     def fit(self, data: ImageSet, run: Run) -> Painted:
@@ -123,12 +121,12 @@ class UGE(Staged):
         terms = self.terms(networks, data, run)
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
 
+        def so_far() -> ImageSet:
+            return apply(paint.painted(shape, data.size), data, self.budget, run)
+
         def walk_on(step: int) -> None:
-            for _, term in terms:
-                if self.refresh and isinstance(term, Matching):
-                    term.walk_on(
-                        step // self.refresh, lambda: apply(paint.painted(shape, data.size), data, self.budget, run)
-                    )
+            for term in (term for _, term in terms if self.refresh and isinstance(term, Matching)):
+                term.walk_on(step // self.refresh, so_far)
 
         making = Generating(network, self.stage, steps, self.batch, self.lr, paint.on(data, run))
         making.towards(Weighted(terms), len(data), run, walk_on)
@@ -136,18 +134,17 @@ class UGE(Staged):
 
     def terms(self, networks: list[Authorised], data: ImageSet, run: Run) -> list[tuple[float, Objective]]:
         """The losses that have a weight, with it."""
-        ways = Trajectory.walked(networks, data, self.checkpoints, run) if self.match or self.undistil else []
         found = list[tuple[float, Objective]]()
+        ways = Trajectory.walked(networks, data, self.checkpoints, run) if self.match or self.undistil else []
         if self.match:
             how = (self.granularity, self.scope, self.combine)
             found.append((self.match, Matching(ways, run.near(data.images), data.labels, *how, run)))
         if self.feature:
-            seen = Seen.through(self.encoder, data, run)
-            found.append((self.feature, FeatureDistance.start(seen, data, self.batch, self.margin, run)))
+            seen = FeatureDistance.start(Seen.through(self.encoder, data, run), data, self.batch, self.margin, run)
+            found.append((self.feature, seen))
         if self.undistil:
-            last, other = [way.last for way in ways], stranger(self.hacker, data, run)
-            undistil = Undistillation(last, other, data.labels, self.omega, self.temperature, run)
-            found.append((self.undistil, undistil))
+            pair = [way.last for way in ways], stranger(self.hacker, data, run)
+            found.append((self.undistil, Undistillation(*pair, data.labels, self.omega, self.temperature, run)))
         if self.shortcut:
             found.append((self.shortcut, Shortcut.of_labels(data, self.surrogates, self.surrogate_lr, run)))
         return found
