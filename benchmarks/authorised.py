@@ -30,7 +30,7 @@ def table(results: Path) -> str:
             *lines,
             "",
             f"Accuracy on clean test images; `{records[0].cell.dataset}`, {records[0].cell.epochs} epochs, "
-            f"{min(seeds)}{'' if len(seeds) == 1 else f' to {max(seeds)}'} seeds; commits {', '.join(about)}. "
+            f"{min(seeds)}{'' if len(seeds) == 1 else f' to {max(seeds)}'} seed{'s' * (max(seeds) > 1)}; commits {', '.join(about)}. "
             "The margin is the authorised network less the best of the others. "
             "`unlearnable bench authorised` measures it again.",
         ]
@@ -58,7 +58,7 @@ def _line(name: str, row: dict[Column, list[float]], columns: list[Column]) -> s
     values = {column: mean(found) for column, found in row.items()}
     given = [value for (_, how), value in values.items() if how == "authorised"]
     others = [value for (_, how), value in values.items() if how != "authorised"]
-    margin = f"{given[0] - max(others):+.3f}" if given and others and not name.startswith(CLEAN) else "-"
+    margin = f"**{given[0] - max(others):+.3f}**" if given and others and not name.startswith(CLEAN) else "-"
     shown = [f"{values[column]:.3f}" if column in values else "-" for column in columns]
     images = name if name.startswith(CLEAN) else f"`{name}`"
-    return "| " + " | ".join([images, f"**{margin}**", *shown]) + " |"
+    return "| " + " | ".join([images, margin, *shown]) + " |"
