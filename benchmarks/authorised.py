@@ -21,7 +21,7 @@ def table(results: Path) -> str:
     head = ["images", "margin", *(f"{who}<br>{how}" for who, how in columns)]
     names = sorted(found, key=lambda name: not name.startswith(CLEAN))
     lines = [_line(name, found[name], columns) for name in names]
-    seeds = {len(values) for row in found.values() for values in row.values()}
+    seeds = sorted({len(values) for row in found.values() for values in row.values()})
     about = sorted({f"`{record.provenance['commit']}`" for record in records})
     return "\n".join(
         [
@@ -30,7 +30,7 @@ def table(results: Path) -> str:
             *lines,
             "",
             f"Accuracy on clean test images; `{records[0].cell.dataset}`, {records[0].cell.epochs} epochs, "
-            f"{min(seeds)}{'' if len(seeds) == 1 else f' to {max(seeds)}'} seed{'s' * (max(seeds) > 1)}; commits {', '.join(about)}. "
+            f"seeds: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}; commits {', '.join(about)}. "
             "The margin is the authorised network less the best of the others. "
             "`unlearnable bench authorised` measures it again.",
         ]
