@@ -11,14 +11,14 @@ Column = tuple[str, str]  # what trains, and how
 
 
 def table(results: Path) -> str:
-    """Rows: images; columns: the margin (the authorised network less the best other), then who trains on them."""
+    """Rows: images; columns: the margins of the authorised network over the others, then who trains on them."""
     found: dict[str, dict[Column, list[float]]] = defaultdict(lambda: defaultdict(list))
     records = tables.read(results, suites.cells("authorised", "quick"))
     for record in records:
         for row in _rows(record.cell):
             found[row][_column(record.cell)].append(record.accuracy)
     columns = sorted({column for row in found.values() for column in row}, key=_order)
-    head = ["images", "margin", *(f"{who}<br>{how}" for who, how in columns)]
+    head = ["images", "margin over hackers", "over students", *(f"{who}<br>{how}" for who, how in columns)]
     names = sorted(found, key=lambda name: not name.startswith(CLEAN))
     lines = [_line(name, found[name], columns) for name in names]
     seeds = sorted({len(values) for row in found.values() for values in row.values()})
@@ -31,7 +31,7 @@ def table(results: Path) -> str:
             "",
             f"Accuracy on clean test images; `{records[0].cell.dataset}`, {records[0].cell.epochs} epochs, "
             f"seeds: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}; commits {', '.join(about)}. "
-            "The margin is the authorised network less the best of the others. "
+            "A margin is the authorised network less the best of the others. "
             "`unlearnable bench authorised` measures it again.",
         ]
     )
@@ -56,9 +56,13 @@ def _order(column: Column) -> tuple[int, str]:
 
 def _line(name: str, row: dict[Column, list[float]], columns: list[Column]) -> str:
     values = {column: mean(found) for column, found in row.items()}
-    given = [value for (_, how), value in values.items() if how == "authorised"]
-    others = [value for (_, how), value in values.items() if how != "authorised"]
-    margin = f"**{given[0] - max(others):+.3f}**" if given and others and not name.startswith(CLEAN) else "-"
     shown = [f"{values[column]:.3f}" if column in values else "-" for column in columns]
-    images = name if name.startswith(CLEAN) else f"`{name}`"
-    return "| " + " | ".join([images, margin, *shown]) + " |"
+    if name.startswith(CLEAN):
+        return "| " + " | ".join([name, "-", "-", *shown]) + " |"
+    return "| " + " | ".join([f"`{name}`", _margin(values, "hacker"), _margin(values, "student"), *shown]) + " |"
+
+
+def _margin(values: dict[Column, float], over: str) -> str:
+    """The authorised network less the best of the others of one kind."""
+    of = {kind: [value for (_, how), value in values.items() if how == kind] for kind in ("authorised", over)}
+    return f"**{of['authorised'][0] - max(of[over]):+.3f}**" if all(of.values()) else "-"
