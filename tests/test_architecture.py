@@ -11,7 +11,7 @@ import unlearnable
 ROOT = Path(unlearnable.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
-    ("pixels", "run"),
+    ("pixels", "run", "extras"),
     ("provenance",),
     ("files",),
     ("data", "models"),

@@ -258,6 +258,6 @@ def test_without_the_packages_one_line_says_what_to_install(command: Command, mo
             raise ImportError("No module named 'onnxscript'")
         return there(name)
 
-    monkeypatch.setattr(exporting.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     said = refused(command("export", "one_for_all", "a.onnx"))
     assert "export needs onnxscript (No module named 'onnxscript'): pip install 'unlearnable[onnx]'" in said

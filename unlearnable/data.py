@@ -90,7 +90,7 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
                 bad.append(item.name)
     if bad:
         raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0]!r}")
-    classes = tuple(sorted({label for _, label in listed}))
+    classes = _classes(listed)
     labels = torch.tensor([classes.index(label) for _, label in listed])
     return ImageSet(images, labels, classes), names
 
@@ -99,7 +99,12 @@ def labelled_as(path: Path) -> tuple[tuple[str, ...], int]:
     """The class names and the size in pixels that `load_labelled` would give, with only one picture decoded."""
     with closing(open_collection(path)) as collection:
         listed = labelled(collection)
-        return tuple(sorted({label for _, label in listed})), _side(collection, listed[0][0])
+        return _classes(listed), _side(collection, listed[0][0])
+
+
+def _classes(listed: list[tuple[Item, str]]) -> tuple[str, ...]:
+    """The class names, in the order that labels count them."""
+    return tuple(sorted({label for _, label in listed}))
 
 
 def labelled(collection: Collection, within: str = "") -> list[tuple[Item, str]]:

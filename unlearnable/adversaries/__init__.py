@@ -104,24 +104,20 @@ def _part(word: str) -> Any:
 
 def _value(kind: str, name: str, hint: Any, text: str) -> Any:
     """A parameter as its field wants it. Raises ValueError naming the parameter."""
+    allowed = (hint, *get_args(hint))  # where None is allowed too, X lies in the hint
+    number = next((part for part in allowed if part in (int, float)), str)
     try:
         if name == "eps":
             return parse_eps(text)
-        if number := next((part for part in (hint, *get_args(hint)) if part in (int, float)), None):
+        if number is not str:
             return number(text)
     except ValueError:
-        wanted = (
-            "a fraction such as 4/255"
-            if name == "eps"
-            else "a number"
-            if float in (hint, *get_args(hint))
-            else "a whole number"
-        )
+        wanted = "a fraction such as 4/255" if name == "eps" else {int: "a whole number", float: "a number"}[number]
         raise ValueError(f"{name} of {kind} must be {wanted}, got {text!r}") from None
-    words = [word for part in (hint, *get_args(hint)) if get_origin(part) is Literal for word in get_args(part)]
+    words = [word for part in allowed if get_origin(part) is Literal for word in get_args(part)]
     if words and text not in words:
         raise ValueError(f"{name} of {kind} must be one of {', '.join(words)}, got {text!r}")
-    return Path(text) if Path in (hint, *get_args(hint)) else text
+    return Path(text) if Path in allowed else text
 
 
 def _list(names: list[str]) -> str:

@@ -10,17 +10,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run
-from unlearnable.training import Handed, Loss, Objective, Step, Teacher, forward
+from unlearnable.training import Form, Handed, Loss, Objective, Step, Teacher, divergence, forward
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Distill(Objective):
 
     temperature: float = 4.0
     teacher: Path | None = None
-    authorised: Literal["plain", "blind"] | None = None
+    authorised: Form | None = None
     model: str | None = None
     which: int | None = None
 
@@ -39,13 +37,11 @@ class Distill(Objective):
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
         handed = None if self.authorised is None else Handed(self.authorised, self.which or 0)
         teacher = teach(data, run, self.teacher, self.model, handed).requires_grad_(False)
-        heat = self.temperature
 
         def loss(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:
             with torch.no_grad():
-                target = F.log_softmax(forward(teacher, x, step.run) / heat, 1)
+                target = forward(teacher, x, step.run)
             logits = forward(network, x, step.run)
-            student = F.log_softmax(logits / heat, 1)
-            return heat**2 * F.kl_div(student, target, reduction="batchmean", log_target=True), logits
+            return divergence(target, logits, self.temperature), logits
 
         return loss

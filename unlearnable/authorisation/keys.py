@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearnable.extras import imported
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -14,10 +16,7 @@ ALGORITHM = "Ed25519"
 
 def require() -> None:
     """Raises ValueError, saying what to install, where there is nothing to sign or verify with."""
-    try:
-        import cryptography  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ValueError(f"signatures need cryptography ({error}): pip install 'unlearnable[authorise]'") from None
+    imported("cryptography", "a signature", "authorise")
 
 
 def make_key(path: Path) -> tuple[Path, str]:

@@ -50,6 +50,7 @@ def authorise(args: Namespace, run: "Run") -> Answer:
 
 def _create_flags(parser: Parser) -> None:
     from unlearnable.training import Recipe
+    from unlearnable.training.authorised import BARRED
 
     parser.add_argument("bundle", metavar="BUNDLE", type=str, help="a new folder")
     parser.add_argument(
@@ -60,15 +61,16 @@ def _create_flags(parser: Parser) -> None:
     parser.add_argument("--blind", action="store_true", help="for uge:blind: weights that do not see one colour")
     parser.add_argument("--which", type=int, default=0, metavar="N", help="of several networks with one --seed")
     parser.add_argument("--augment", type=Augment, default="crop_flip", help="what is done to every batch")
-    parser.add_class_arguments(Recipe, skip={"init", "purify", "augment", "objective", "stop", "head_only", "handed"})
+    parser.add_class_arguments(Recipe, skip={"augment", *BARRED})
 
 
 def _create(args: Namespace, run: "Run") -> Answer:
     from unlearnable.data import labelled_as
     from unlearnable.training import Authorised, Contrastive, CropFlip, Handed, Recipe
+    from unlearnable.training.authorised import NUMBERS
 
     choices = {"crop_flip": (CropFlip(),), "crop": (CropFlip(flip=False),), "contrastive": (Contrastive(),), "none": ()}
-    numbers = {name: args[name] for name in ("model", "epochs", "lr", "batch", "momentum", "weight_decay")}
+    numbers = {name: args[name] for name in ("model", *NUMBERS)}
     recipe = replace(Recipe(**numbers), augment=choices[args.augment], init=args.weights and Path(args.weights))
     if args.weights is None:
         recipe = Handed("blind" if args.blind else "plain", args.which).change(recipe)

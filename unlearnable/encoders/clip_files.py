@@ -1,13 +1,15 @@
 """The files of a CLIP: in a folder or fetched from the hub, checked before they are opened, and never unpickled."""
 
-import importlib
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
+
+from unlearnable.extras import imported
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # by channel, of the images that the published networks were trained on
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -21,6 +23,7 @@ _NEEDED = {  # any one set of each
 _OLD, _NEW = "preprocessor_config.json", "processor_config.json"
 _FETCHED = ["config.json", "model*.safetensors", "model.safetensors.index.json", "vocab.json", "merges.txt"]
 _FETCHED += ["tokenizer.json", "tokenizer_config.json", _OLD, _NEW]
+_imported = partial(imported, what="CLIP", extra="clip")
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 
@@ -99,13 +102,6 @@ def _json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text())) if path.exists() else {}
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {_line(error)}") from None
-
-
-def _imported(library: str) -> Any:
-    try:
-        return importlib.import_module(library)
-    except ImportError as error:
-        raise ValueError(f"CLIP needs {library} ({error}): pip install 'unlearnable[clip]'") from None
 
 
 @contextmanager

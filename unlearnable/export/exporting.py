@@ -1,12 +1,12 @@
 """From a method to a file: the generator written as ONNX, compared with itself in PyTorch, and kept if they agree."""
 
-import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.export.checking import Difference, compared, pictures_in, samples
 from unlearnable.export.file import written
+from unlearnable.extras import imported
 from unlearnable.job import fitting
 from unlearnable.pixels import Budget, eps_text
 from unlearnable.protections import SHIPPED
@@ -66,10 +66,7 @@ def generator(method: str, eps: float | None) -> tuple[Generated, Budget]:
 
 def _check_packages() -> None:
     for name in _PACKAGES:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise ValueError(f"export needs {name} ({error}): pip install 'unlearnable[onnx]'") from None
+        imported(name, "export", "onnx")
 
 
 def _check_place(out: Path) -> None:

@@ -95,9 +95,8 @@ def protection(name: str, **values: Any) -> Protection:
         raise ValueError(f"{method} has no {', '.join(unknown)}: it takes {', '.join(sorted(allowed))}")
     if isinstance(chosen.get("budget"), dict):
         chosen["budget"] = Budget(**chosen["budget"])
-    return cls(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    )  # of JSON
+    of_json = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    return cls(**of_json)
 
 
 def describe(method: Protection) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,28 +18,19 @@ from unlearnable.encoders.words import plain
 from unlearnable.models import build
 from unlearnable.perturbation import resized
 from unlearnable.pixels import Index, Pixels
+from unlearnable.protections._encoded import looked
+from unlearnable.protections._generating import Settled
+from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
-from unlearnable.training import CropFlip, forward
+from unlearnable.training import forward
 
 Concepts = Float32[Tensor, "k d"]  # of unit length
 _LAMBDA = (0.1, 10.0)  # bounds of the trade-off, which is a quotient
 _BATCH = 4096
 
 
-@runtime_checkable
-class Objective(Protocol):
-    """Called with rows, protected images and the step; `learn` follows the backward pass. state: for checkpoints."""
-
-    @property
-    def state(self) -> dict[str, Any]: ...
-
-    def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]: ...
-
-    def learn(self) -> None: ...
-
-
 @dataclass(frozen=True, eq=False)
-class Discriminant:
+class Discriminant(Settled):
     """The concept-wise discriminant loss, eq. 4: towards the opposite concept, away from the similar ones.
 
     targets: for each image the rows of its opposite and its similar concepts, or None where they are chosen anew from
@@ -52,21 +43,13 @@ class Discriminant:
     targets: Int64[Tensor, "n t"] | None
     run: Run
 
-    @property
-    def state(self) -> dict[str, Any]:
-        return {}
-
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        with self.run.autocast():
-            seen = self.encoder.image(protected.clamp(0, 1)).float()
+        seen = looked(self.encoder, protected, self.run)
         targets = chosen(seen.detach(), self.concepts, self.similar) if self.targets is None else self.targets[rows]
         distances = 1 - torch.einsum("nd,ntd->nt", seen, self.concepts[targets.to(seen.device)])
         opposite, similar = distances[:, 0].mean(), distances[:, 1:].mean()
         weight = (opposite / similar.clamp_min(1e-6)).abs().clamp(*_LAMBDA).detach()
         return opposite - weight * similar, {"opposite": opposite.detach(), "similar": similar.detach()}
-
-    def learn(self) -> None:
-        """The encoder stays as it is."""
 
 
 def chosen(seen: Vectors, concepts: Concepts, similar: int) -> Int64[Tensor, "n t"]:
@@ -126,8 +109,7 @@ class Shortcut:
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         network = self.networks[step % len(self.networks)].train()
-        view, rng = resized(protected.clamp(0, 1), self.grid, self.grid), self.run.rng("concepts-view", step)
-        shown = CropFlip().crop(view, rng)  # each its own way, as whoever trains does
+        shown = cropped(resized(protected.clamp(0, 1), self.grid, self.grid), 4, self.run.rng("concepts-view", step))
         groups = self.groups[rows].to(self.run.at)
         self.optimiser.zero_grad(set_to_none=True)
         answers = forward(network, shown, self.run).split(self.sizes, 1)

@@ -48,6 +48,12 @@ class Seen:
         return found
 
 
+def looked(encoder: Encoder, proposed: Pixels, run: Run) -> Vectors:
+    """What an encoder sees in proposed images, which may leave 0..1: (n, d) in float32, differentiable in them."""
+    with run.autocast():
+        return encoder.image(proposed.clamp(0, 1)).float()
+
+
 @lru_cache(maxsize=2)
 def kept(name: str) -> Encoder:
     """The encoder that a perturbation was fitted with, on the CPU. Raises ValueError where it is not to be had."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unlearnable import perturbation
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Generator, Head, bounded
-from unlearnable.models.stored import stored
+from unlearnable.models.stored import restored, stored
 from unlearnable.perturbation import kind, resized
 from unlearnable.pixels import Index, Labels, Pixels
 from unlearnable.protections._encoded import kept
@@ -55,11 +55,7 @@ class Generated:
     @cached_property
     def network(self) -> nn.Module:
         """The generator, frozen."""
-        with torch.device("meta"):
-            network = generator(self.shape, self.width, self.blocks, self.code)
-        floats = {name: w.float() if w.is_floating_point() else w for name, w in self.weights.items()}
-        network.load_state_dict(floats, assign=True)
-        return network.eval().requires_grad_(False)
+        return restored(lambda: generator(self.shape, self.width, self.blocks, self.code), self.weights)
 
     @torch.no_grad()
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:

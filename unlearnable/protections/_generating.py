@@ -3,15 +3,38 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from unlearnable.pixels import Index, Pixels
-from unlearnable.protections._concepts import Objective
 from unlearnable.protections._noise import drawn
 from unlearnable.run import Run
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """Called with rows, protected images and the step; `learn` follows the backward pass. state: for checkpoints."""
+
+    @property
+    def state(self) -> dict[str, Any]: ...
+
+    def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+    def learn(self) -> None: ...
+
+
+class Settled:
+    """The part of an objective whose networks stay as they are."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Nothing of it changes."""
+        return {}
+
+    def learn(self) -> None:
+        """Nothing of it learns."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.models.generator import Generator, Head, bounded
-from unlearnable.models.stored import stored
+from unlearnable.models.stored import restored, stored
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import Index, Labels, Pixels, to_float
 from unlearnable.protections._noise import read
@@ -39,11 +39,7 @@ class Painted:
     @cached_property
     def network(self) -> Generator:
         """The generator, frozen."""
-        with torch.device("meta"):
-            network = Generator(self.width, self.downs, self.blocks, self.classes)
-        floats = {name: w.float() if w.is_floating_point() else w for name, w in self.weights.items()}
-        network.load_state_dict(floats, assign=True)
-        return network.eval().requires_grad_(False)
+        return restored(lambda: Generator(self.width, self.downs, self.blocks, self.classes), self.weights)
 
     @torch.no_grad()
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:

@@ -5,7 +5,7 @@ of UGE (Ye and Wang, CVPR 2024, arXiv 2404.14016).
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.models.blind import Direction, blind_to
 from unlearnable.pixels import Bytes, Index, Labels, Pixels, to_float
+from unlearnable.protections._generating import Settled
 from unlearnable.protections._noise import read
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
@@ -45,12 +46,14 @@ def given(
 
 def unseen(networks: Sequence[Authorised], data: ImageSet, run: Run) -> Direction:
     """The direction of colour that all are blind to. Raises ValueError where one is not, or not to the same."""
-    found = [blind_to(one.start(data, run)) for one in networks]
-    for place, one in enumerate(found):
-        if one is None or (one - found[0]).abs().max() > 1e-2:  # type: ignore[operator]
+    found: list[Direction] = []
+    for place, network in enumerate(networks):
+        one = blind_to(network.start(data, run))
+        if one is None or (found and (one - found[0]).abs().max() > 1e-2):
             what = "sees all colours" if one is None else "is blind to another colour than the first"
             raise ValueError(f"authorised network {place} {what}: create all of them --blind with one seed")
-    return found[0].cpu()  # type: ignore[union-attr]
+        found.append(one)
+    return found[0].cpu()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,7 @@ def early(epochs: int, count: int) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Matching:
+class Matching(Settled):
     """1 less the cosine between the gradients that an authorised network gets from clean and from protected images.
 
     granularity: one gradient for a batch, for each class in it, or for each image (slow, and batch normalisation uses
@@ -112,10 +115,6 @@ class Matching:
     run: Run
     turns: list[int] = field(default_factory=list)
 
-    @property
-    def state(self) -> dict[str, Any]:
-        return {}
-
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         both = (to_float(read(self.images, rows, self.run)), protected.clamp(0, 1))
         view = [cropped(x, 4, self.run.rng("matching-view", step)) for x in both]
@@ -128,16 +127,14 @@ class Matching:
         each = torch.stack(losses)
         return each.mean() if self.combine == "mean" else each.max(), {"gradients": each.detach().mean()}
 
-    def learn(self) -> None:
-        """The authorised networks stay as they are."""
-
     def walk_on(self, turn: int, protected: Callable[[], ImageSet]) -> None:
         """Adds checkpoints of training on images as they are protected now; what a run that goes on had added before
         is read back.
         """
         for missing in range(len(self.turns) + 1, turn + 1):
+            images = protected()
             for trajectory in self.trajectories:
-                trajectory.walk_on(protected(), missing, self.run)
+                trajectory.walk_on(images, missing, self.run)
             self.turns.append(missing)
 
     def _parts(self, y: Labels) -> Iterator[Tensor]:

@@ -1,12 +1,9 @@
 """What keeps others from learning: equations 7 to 11 of UGE (Ye and Wang, CVPR 2024, arXiv 2404.14016)."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,15 +11,16 @@ from unlearnable.data import ImageSet
 from unlearnable.encoders import Encoder, Vectors
 from unlearnable.models import build
 from unlearnable.pixels import Index, Labels, Pixels, to_float
-from unlearnable.protections._encoded import Seen
+from unlearnable.protections._encoded import Seen, looked
+from unlearnable.protections._generating import Settled
 from unlearnable.run import Run
-from unlearnable.training import forward
+from unlearnable.training import divergence, forward
 
 _MOST = 5.0  # nats: the divergence has no bound, and nothing is won beyond
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureDistance:
+class FeatureDistance(Settled):
     """Away from what the encoder sees in the clean image, to the class it is least like: equations 7 to 9.
 
     clean: what the encoder sees in each image; own, other: in the name of its class, and in that which is least like
@@ -47,25 +45,17 @@ class FeatureDistance:
             seen.encoder, clean, names[data.labels], names[likeness.argmin(1)], margin, run
         )  # fmt: skip
 
-    @property
-    def state(self) -> dict[str, Any]:
-        return {}
-
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        with self.run.autocast():
-            seen = self.encoder.image(protected.clamp(0, 1)).float()
+        seen = looked(self.encoder, protected, self.run)
         clean, own, other = (table[rows].to(seen) for table in (self.clean, self.own, self.other))
         moved, away = (seen - clean).square().sum(1), (seen - own).square().sum(1)
         loss = (seen - other).square().sum(1) - moved + (self.margin - away).clamp_min(0)
         active = (away.detach() < self.margin).float().mean()
         return loss.mean(), {"moved": moved.detach().mean(), "hinges": active}
 
-    def learn(self) -> None:
-        """The encoder stays as it is."""
-
 
 @dataclass(frozen=True, eq=False)
-class Undistillation:
+class Undistillation(Settled):
     """Authorised networks, trained, shall be right on protected images, and their answers unlike a hacker's: eq. 11.
 
     omega weighs the divergence, at a temperature; all networks are frozen.
@@ -78,10 +68,6 @@ class Undistillation:
     temperature: float
     run: Run
 
-    @property
-    def state(self) -> dict[str, Any]:
-        return {}
-
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         x, y = protected.clamp(0, 1), self.labels[rows].to(self.run.at)
         answer = forward(self.hacker, x, self.run)
@@ -91,15 +77,6 @@ class Undistillation:
             apart.append(divergence(logits, answer, self.temperature).clamp_max(_MOST))
             losses.append(F.cross_entropy(logits, y) - self.omega * apart[-1])
         return torch.stack(losses).mean(), {"apart": torch.stack(apart).detach().mean()}
-
-    def learn(self) -> None:
-        """Both networks stay as they are."""
-
-
-def divergence(logits: Float32[Tensor, "n k"], other: Float32[Tensor, "n k"], temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of the second answers from the first, at a temperature, times its square; in nats."""
-    first, second = (F.log_softmax(part / temperature, 1) for part in (logits, other))
-    return temperature**2 * F.kl_div(second, first, reduction="batchmean", log_target=True)
 
 
 def stranger(model: str, data: ImageSet, run: Run) -> nn.Module:
@@ -117,4 +94,4 @@ def stranger(model: str, data: ImageSet, run: Run) -> nn.Module:
         for rows in run.batches(len(data), 128, run.rng("uge-hacker")):
             if len(rows) > 1:
                 forward(network, to_float(data.images[rows]).to(run.at), run)
-    return deepcopy(network).eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)

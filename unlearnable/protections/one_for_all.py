@@ -31,10 +31,10 @@ from unlearnable.data import ImageSet
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget, Index, Pixels
-from unlearnable.protections._concepts import Discriminant, Objective, Shortcut, chosen, grouped, vocabulary
+from unlearnable.protections._concepts import Discriminant, Shortcut, chosen, grouped, vocabulary
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._generated import Generated, Kind, Make, said
-from unlearnable.protections._generating import Generating
+from unlearnable.protections._generating import Generating, Objective
 from unlearnable.protections._noise import Staged
 from unlearnable.protections._words import check_words
 from unlearnable.run import Run

@@ -25,9 +25,9 @@ from unlearnable.data import ImageSet
 from unlearnable.models.generator import Generator, Head
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
-from unlearnable.protections._concepts import Objective, Shortcut
+from unlearnable.protections._concepts import Shortcut
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._generating import Generating, Weighted
+from unlearnable.protections._generating import Generating, Objective, Weighted
 from unlearnable.protections._noise import Staged
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, given, unseen

@@ -2,8 +2,10 @@
 
 from unlearnable.training.authorised import Authorised as Authorised
 from unlearnable.training.contrastive import Contrastive as Contrastive
+from unlearnable.training.handed import Form as Form
 from unlearnable.training.handed import Handed as Handed
 from unlearnable.training.network import accuracy as accuracy
+from unlearnable.training.network import divergence as divergence
 from unlearnable.training.network import forward as forward
 from unlearnable.training.network import predict as predict
 from unlearnable.training.parts import Augmentation as Augmentation

@@ -33,7 +33,10 @@ SIGNED = (POLICY, PICTURES, STATEMENT, SIGNATURE)
 HOW = {"optimiser": "SGD with Nesterov momentum", "schedule": "one cycle, a line up and a cosine down"}
 """What `Recipe` does and has no number for; a bundle that says otherwise was made for another loop."""
 AUGMENTATIONS: dict[str, type[Augmentation]] = {"CropFlip": CropFlip, "Contrastive": Contrastive}
-_NUMBERS = {"epochs": int, "lr": float, "batch": int, "momentum": float, "weight_decay": float}
+NUMBERS = {"epochs": int, "lr": float, "batch": int, "momentum": float, "weight_decay": float}
+"""The numbers of a recipe that a bundle writes down."""
+BARRED = ("init", "handed", "purify", "objective", "stop", "head_only")
+"""What a recipe must not have to be a bundle's: the weights lie beside it, and the loss is an ordinary one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +122,7 @@ class Authorised:
 
     def as_json(self) -> dict[str, Any]:
         """All but the weights, as JSON values."""
-        numbers = {name: kind(getattr(self.recipe, name)) for name, kind in _NUMBERS.items()}
+        numbers = {name: kind(getattr(self.recipe, name)) for name, kind in NUMBERS.items()}
         parts = [{"is": type(part).__name__} | asdict(part) for part in self.recipe.augment]  # type: ignore[call-overload]
         classes = self.classes if isinstance(self.classes, int) else list(self.classes)
         network = {"format": FORMAT, "model": self.recipe.model, "classes": classes, "size": self.size}
@@ -201,13 +204,13 @@ def _recipe(said: dict[str, Any]) -> Recipe:
     expect(said, whole | {"weights": str})
     if isinstance(said["classes"], list) and not all(isinstance(name, str) for name in said["classes"]):
         raise ValueError(f"classes must be a number or names, got {str(said['classes'])[:40]}")
-    numbers = {name: _as_in_json(kind) for name, kind in _NUMBERS.items()}
+    numbers = {name: _as_in_json(kind) for name, kind in NUMBERS.items()}
     expect(said["recipe"], {**dict.fromkeys(HOW, str), **numbers, "augment": list})
     for name, ours in HOW.items():
         if said["recipe"][name] != ours:
             raise ValueError(f"{name} must be {ours!r}, got {said['recipe'][name][:40]!r}")
     augment = tuple(_augmentation(part) for part in said["recipe"]["augment"])
-    values = {name: kind(said["recipe"][name]) for name, kind in _NUMBERS.items()}
+    values = {name: kind(said["recipe"][name]) for name, kind in NUMBERS.items()}
     return Recipe(model=said["model"], augment=augment, **values)
 
 
@@ -227,8 +230,7 @@ def _as_in_json(kind: type) -> tuple[type, ...]:
 
 def _check_recipe(recipe: Recipe) -> None:
     """An ordinary training by numbers in range, and a model that is part of this package or of timm."""
-    more = ("init", "handed", "purify", "objective", "stop", "head_only")
-    if taken := [name for name in more if getattr(recipe, name) not in (None, (), False)]:
+    if taken := [name for name in BARRED if getattr(recipe, name) not in (None, (), False)]:
         raise ValueError(f"an authorised network is trained by an ordinary loss alone: leave out {', '.join(taken)}")
     if unknown := [type(part).__name__ for part in recipe.augment if type(part) not in AUGMENTATIONS.values()]:
         raise ValueError(f"augment must be of {', '.join(AUGMENTATIONS)}, got {unknown[0]}")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from unlearnable.training.recipe import Recipe
 
 
+Form = Literal["plain", "blind"]
+
+
 @dataclass(frozen=True)
 class Handed:
     """theta_0 of UGE, drawn from the run's seed: for a protector and whoever is authorised the same, for nobody else.
@@ -21,11 +24,11 @@ class Handed:
     seed (`models.blind`); which: of several networks. Raises ValueError for another form or a negative number.
     """
 
-    form: Literal["plain", "blind"] = "plain"
+    form: Form = "plain"
     which: int = 0
 
     def __post_init__(self) -> None:
-        if self.form not in get_args(Handed.__annotations__["form"]) or self.which < 0:
+        if self.form not in get_args(Form) or self.which < 0:
             raise ValueError(f"handed must be plain or blind, and a number from 0, got {self.form!r}, {self.which}")
 
     def network(self, model: str, classes: int, size: int, run: Run) -> nn.Module:

@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Bytes, Pixels, to_float
@@ -21,6 +22,12 @@ def forward(network: nn.Module, x: Pixels, run: Run) -> Float32[Tensor, "n k"]:
     with run.autocast():
         logits: Tensor = network(x.contiguous(memory_format=torch.channels_last))
     return logits.float()
+
+
+def divergence(logits: Float32[Tensor, "n k"], other: Float32[Tensor, "n k"], temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the second answers from the first, at a temperature, times its square; in nats."""
+    first, second = (F.log_softmax(part / temperature, 1) for part in (logits, other))
+    return temperature**2 * F.kl_div(second, first, reduction="batchmean", log_target=True)
 
 
 @torch.no_grad()
