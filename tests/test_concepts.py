@@ -1,6 +1,5 @@
-"""What a generator of One for All is trained for: equation 4, and groups to be learned, both written plainly."""
+"""What One for All trains its generator for: equation 4, written plainly."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable.data import ImageSet
-from unlearnable.pixels import to_float
-from unlearnable.protections._concepts import Discriminant, Shortcut, chosen, grouped, vocabulary
-from unlearnable.protections._pgd import cropped
+from unlearnable.protections._concepts import Discriminant, chosen, vocabulary
 from unlearnable.run import Run
 
 
@@ -88,43 +84,3 @@ def test_the_shipped_vocabulary_is_that_of_lvis(tmp_path: Path) -> None:
     assert len(vocabulary(None)) == 1203
     (tmp_path / "w").write_text("School_Bus\r\n\n café \nschool bus\n", encoding="utf-8")
     assert vocabulary(str(tmp_path / "w")) == ["school bus", "café"]
-
-
-def test_groups_are_of_the_codes_and_no_more_than_there_are_codes(run: Run) -> None:
-    three = torch.eye(3).repeat(10, 1)
-    found = Shortcut.start(*grouped(three, (2, 3, 64), run), ("lenet",), 16, 1e-3, run)
-    assert found.sizes == (2, 3, 3)
-    assert found.groups.shape == (30, 3)
-    for k, size in enumerate(found.sizes):
-        assert len(found.groups[:, k].unique()) == size
-        assert all(len(found.groups[row::3, k].unique()) == 1 for row in range(3))
-    (network,) = found.networks
-    assert network(torch.zeros(1, 3, 16, 16)).shape == (1, 8)
-    with pytest.raises(ValueError, match="4 images of 1 look make no groups"):
-        grouped(torch.ones(4, 3), (2,), run)
-
-
-def test_surrogates_take_turns_and_step_on_the_generators_gradients(small: ImageSet, run: Run) -> None:
-    objective = Shortcut.start(*grouped(unit(96, run), (2, 5), run), ("lenet", "cnn"), 16, 1e-3, run)
-    rows = torch.arange(20)
-    for step in range(2):
-        network, other = objective.networks[step], objective.networks[1 - step]
-        by_hand, untouched = deepcopy(network), deepcopy(other)
-        x = (to_float(small.images[:20]) + 0.02).requires_grad_()
-        loss, figures = objective(rows, x, step)
-        loss.backward()
-        objective.learn()
-        y = x.detach().clone().requires_grad_()
-        logits = by_hand.train()(cropped(y.clamp(0, 1), 4, run.rng("concepts-view", step)))
-        first, second = objective.groups[:20].T
-        plain = (F.cross_entropy(logits[:, :2], first) + F.cross_entropy(logits[:, 2:], second)) / 2
-        plain.backward()
-        assert torch.allclose(loss, plain)
-        assert torch.allclose(figures["found"], (logits[:, :2].argmax(1) == first).float().mean())
-        assert x.grad is not None
-        assert x.grad.abs().max() > 0
-        assert torch.allclose(x.grad, y.grad, atol=1e-7)
-        if step == 0:  # the first step of Adam
-            for mine, hand in zip(network.parameters(), by_hand.parameters(), strict=True):
-                assert torch.allclose(mine, hand - 1e-3 * hand.grad / (hand.grad.abs() + 1e-8), atol=1e-5)
-        assert all(map(torch.equal, other.state_dict().values(), untouched.state_dict().values()))

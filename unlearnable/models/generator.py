@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from unlearnable.models.layers import conv_bn
 from unlearnable.pixels import Pixels
 
-Head = Literal["tanh", "clamp"]
+Head = Literal["tanh", "clamp", "rms"]
 Raw = Float32[Tensor, "n 3 h w"]  # -1..1
+_RMS = 0.89  # of eps: at 8/255 no image loses more than 31 dB
 
 
 class Generator(nn.Module):
@@ -70,12 +71,17 @@ class Pattern(nn.Module):
 def bounded(raw: Raw, eps: float, head: Head) -> Raw:
     """What a generator says in -1..1 as changes of 0..1 images, none above eps.
 
-    "tanh" scales it by eps; "clamp" cuts it there, as published code does: what lies beyond gets no gradient.
+    "tanh" scales it by eps; "clamp" cuts it there, as published code does: what lies beyond gets no gradient; "rms" is
+    "tanh", weaker where the root mean square of an image's changes were above 0.89 eps.
     Raises ValueError for another head.
     """
     if head not in get_args(Head):
         raise ValueError(f"head must be one of {', '.join(get_args(Head))}, got {head!r}")
-    return raw * eps if head == "tanh" else raw.clamp(-eps, eps)
+    if head == "clamp":
+        return raw.clamp(-eps, eps)
+    if head == "rms":
+        raw = raw * (_RMS / raw.square().mean((1, 2, 3), keepdim=True).clamp_min(_RMS**2).sqrt())
+    return raw * eps
 
 
 class Residual(nn.Module):

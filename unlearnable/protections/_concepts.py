@@ -1,32 +1,21 @@
-"""What a generator of One for All is trained for: an image with its perturbation in, a loss out."""
+"""What One for All trains its generator for: towards the opposite concept, away from the similar ones."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from sklearn.cluster import MiniBatchKMeans
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from unlearnable.data import ImageSet
 from unlearnable.encoders import CONCEPTS, Encoder, Vectors
 from unlearnable.encoders.words import plain
-from unlearnable.models import build
-from unlearnable.perturbation import resized
 from unlearnable.pixels import Index, Pixels
 from unlearnable.protections._encoded import looked
 from unlearnable.protections._generating import Settled
-from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
-from unlearnable.training import forward
 
 Concepts = Float32[Tensor, "k d"]  # of unit length
 _LAMBDA = (0.1, 10.0)  # bounds of the trade-off, which is a quotient
-_BATCH = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,73 +60,3 @@ def vocabulary(place: str | None) -> list[str]:
     if len(found) < 2:
         raise ValueError(f"vocabulary {place!r} must have 2 concepts or more, to lead from one to another; got {found}")
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class Shortcut:
-    """This project's own: the error of networks that learn, from the protected images alone, which group of concepts an
-    image belongs to, in several groupings at once, from coarse to fine.
-
-    The generator and they minimise one loss together, as noise and network do in EM: so the perturbation becomes the
-    easiest thing there is to learn about any of the groups, hence about any labels that are made of them.
-    """
-
-    groups: Int64[Tensor, "n k"]
-    sizes: tuple[int, ...]
-    networks: nn.ModuleList
-    optimiser: torch.optim.Adam
-    grid: int
-    run: Run
-
-    @staticmethod
-    def start(
-        groups: Int64[Tensor, "n k"], sizes: tuple[int, ...], models: Sequence[str], grid: int, lr: float, run: Run
-    ) -> "Shortcut":
-        """With random networks. groups: for each image its group in each of k partings of `sizes` groups."""
-        with run.seeded("concepts-init"):
-            networks = nn.ModuleList(run.agreed(run.place(build(model, sum(sizes), grid))) for model in models)
-        return Shortcut(groups, sizes, networks, torch.optim.Adam(networks.parameters(), lr), grid, run)
-
-    @staticmethod
-    def of_labels(data: ImageSet, models: Sequence[str], lr: float, run: Run) -> "Shortcut":
-        """Where the labels are known they are the only grouping."""
-        return Shortcut.start(data.labels[:, None], (len(data.classes),), models, data.size, lr, run)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return {"networks": self.networks, "surrogates": self.optimiser}
-
-    def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        network = self.networks[step % len(self.networks)].train()
-        shown = cropped(resized(protected.clamp(0, 1), self.grid, self.grid), 4, self.run.rng("concepts-view", step))
-        groups = self.groups[rows].to(self.run.at)
-        self.optimiser.zero_grad(set_to_none=True)
-        answers = forward(network, shown, self.run).split(self.sizes, 1)
-        loss = torch.stack([F.cross_entropy(answer, groups[:, k]) for k, answer in enumerate(answers)]).mean()
-        right = (answers[0].argmax(1) == groups[:, 0]).float().mean()
-        return loss, {"loss": loss.detach(), "found": right}
-
-    def learn(self) -> None:
-        """The surrogates' own step on the same gradients."""
-        self.run.average(w.grad for w in self.networks.parameters() if w.grad is not None)
-        self.optimiser.step()
-
-
-def grouped(
-    codes: Float32[Tensor, "n d"], counts: Sequence[int], run: Run
-) -> tuple[Int64[Tensor, "n k"], tuple[int, ...]]:
-    """Groups by k-means of the codes, and how many: `counts` of them, fewer where fewer codes are distinct.
-
-    Raises ValueError where all are one.
-    """
-    if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
-        raise ValueError(
-            f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
-        )
-    sizes = tuple(min(count, distinct) for count in counts)
-    seed = run.number("concepts")
-    found = [
-        MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
-        for size in sizes
-    ]
-    return torch.stack([torch.from_numpy(part).to(torch.int64) for part in found], 1), sizes

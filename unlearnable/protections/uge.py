@@ -25,11 +25,11 @@ from unlearnable.data import ImageSet
 from unlearnable.models.generator import Generator, Head
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
-from unlearnable.protections._concepts import Shortcut
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._generating import Generating, Objective, Weighted
 from unlearnable.protections._noise import Staged
 from unlearnable.protections._painted import Painted, Painter
+from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, given, unseen
 from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._words import check_words
@@ -140,11 +140,11 @@ class UGE(Staged):
             how = (self.granularity, self.scope, self.combine)
             found.append((self.match, Matching(ways, run.near(data.images), data.labels, *how, run)))
         if self.feature:
-            seen = FeatureDistance.start(Seen.through(self.encoder, data, run), data, self.batch, self.margin, run)
-            found.append((self.feature, seen))
+            seen = Seen.through(self.encoder, data, run)
+            found.append((self.feature, FeatureDistance.start(seen, data, self.batch, self.margin, run)))
         if self.undistil:
             pair = [way.last for way in ways], stranger(self.hacker, data, run)
             found.append((self.undistil, Undistillation(*pair, data.labels, self.omega, self.temperature, run)))
         if self.shortcut:
-            found.append((self.shortcut, Shortcut.of_labels(data, self.surrogates, self.surrogate_lr, run)))
+            found.append((self.shortcut, Shortcut.of_labels(data, Schooling(self.surrogates, self.surrogate_lr), run)))
         return found
