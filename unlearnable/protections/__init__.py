@@ -13,6 +13,7 @@ from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
 from unlearnable.protections import one_for_all
 from unlearnable.protections.aap import AAP
+from unlearnable.protections.ar import AR
 from unlearnable.protections.aue import AUE
 from unlearnable.protections.class_filters import ClassFilters
 from unlearnable.protections.clusters import Clusters
@@ -22,6 +23,7 @@ from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
 from unlearnable.protections.ntga import NTGA
 from unlearnable.protections.one_for_all import OneForAll
+from unlearnable.protections.ops import OPS
 from unlearnable.protections.pil import PIL
 from unlearnable.protections.random import Random
 from unlearnable.protections.rem import REM
@@ -70,6 +72,8 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "pil": PIL,
     "ntga": NTGA,
     "lsp": LSP,
+    "ar": AR,
+    "ops": OPS,
     "class_filters": ClassFilters,
     "clusters": Clusters,
     "random": Random,

@@ -1,0 +1,150 @@
+"""AR: autoregressive perturbations. Sandoval-Segura et al., NeurIPS 2022, arXiv 2206.03693, algorithm 1.
+
+| paper | here |
+|---|---|
+| b, 3 x 3 coefficients for each channel, the last of them 0, sum 1 | one process for each class |
+| start signal N(0, 1), 36 x 36; the first 4 rows and columns dropped | `followed` |
+| a signal's norm at most 50; the others' filters answer at least 10 or 3 | _AT_MOST; most among `candidates` |
+| epsilon, an L2 radius of 1 at 32 px | budget of the preset `paper`: a root mean square of 1 / sqrt(3072) |
+
+Differs from the paper:
+* a row is solved at once, for all images of a class: its recurrence is a triangular system;
+* the start signal is drawn by (seed, image), so an image's perturbation depends on nothing but its label and row;
+* of some processes that are stable at the size of the images those are taken that answer most to each other's signals,
+  not the first above a threshold, whose search takes hours;
+* by default bounded like any other method's, 8/255 in L-infinity: drawn `overdrive` times as strong and cut.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float32, Float64
+from torch import Tensor
+from torch.nn import functional as F
+
+from unlearnable.data import ImageSet
+from unlearnable.perturbation import kind, known
+from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.run import Run
+
+Processes = Float32[Tensor, "k 3 3 3"]
+Signals = Float64[Tensor, "m 3 s s"]
+Starts = Float64[Tensor, "m n 3 _ _"]
+_MARGIN = 4  # rows and columns at the start of a signal, which are noise yet
+_AT_MOST = 50 / math.sqrt(3072)  # root mean square of a signal
+_DRAWN = 4096  # processes at once, about 1 in 80 of them stable
+
+
+@dataclass(frozen=True)
+class AR:
+    """Noise in which every pixel follows from its neighbours by the rule of its class; every image gets its own.
+
+    candidates: from how many stable processes those of the classes are chosen, 6 for each class at least.
+    Raises ValueError for fewer than 1, or an overdrive that is not above 0.
+    """
+
+    needs_labels = True
+    needs_images: ClassVar[bool] = False
+    transfers: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"budget": {"norm": "l2", "eps": 1 / math.sqrt(3072)}, "overdrive": 1.0},
+    }
+
+    budget: Budget = field(default=LINF8)
+    candidates: int = 256
+    overdrive: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1 or self.overdrive <= 0:
+            raise ValueError(f"candidates {self.candidates} must be 1 or more, overdrive {self.overdrive} above 0")
+
+    def fit(self, data: ImageSet, run: Run) -> "Autoregressive":
+        """Chooses a process for each class, each as unlike those before it as can be had."""
+        rng, wanted = run.rng("ar-processes"), len(data.classes)
+        pools = [_stable(data.size, rng)]
+        while sum(len(pool) for pool, _ in pools) < max(self.candidates, 6 * wanted):
+            pools.append(_stable(data.size, rng))
+        found, signals = (torch.cat(parts) for parts in zip(*pools, strict=True))
+        apart = answers(found, signals)
+        apart = torch.minimum(apart, apart.T)
+        chosen = [int(apart.sum(1).argmax())]
+        while len(chosen) < wanted:
+            least = apart[:, chosen].amin(1)
+            chosen.append(int(least.index_fill(0, torch.tensor(chosen), -1.0).argmax()))
+        return Autoregressive(found[chosen[:wanted]], data.size, self.overdrive * self.budget.eps, run.seed)
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Autoregressive:
+    """x + a signal of its class's process with root mean square `rms`, started from noise of its own."""
+
+    processes: Processes
+    size: int
+    rms: float
+    seed: int
+
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        known(labels, len(self.processes), "label")
+        run, side = Run(self.seed), self.size + _MARGIN
+        change = torch.zeros(x.shape, dtype=torch.float64)
+        for label in labels.unique():
+            mine = (labels == label).nonzero()[:, 0]
+            noise = torch.stack([torch.randn(3, side, side, generator=run.rng("ar", int(index[n]))) for n in mine])
+            change[mine] = followed(self.processes[label][None], noise.double()[None])[0]
+        scale = self.rms / change.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
+        return x + (change * scale).to(x)
+
+
+def followed(processes: Processes, starts: Starts) -> Starts:
+    """n signals of each of m processes: from the third row and column of the start on, every value is what the process
+    makes of its neighbours above and to the left. Without the first 4 rows and columns.
+
+    (m, 3, 3, 3), (m, n, 3, s + 4, s + 4) -> (m, n, 3, s, s).
+    """
+    b, signals, side = processes.double(), starts.clone(), starts.shape[-1]
+    band = torch.eye(side, dtype=torch.float64).repeat(len(b), 3, 1, 1)
+    for back in (1, 2):
+        band -= b[:, :, 2, 2 - back, None, None] * torch.diag(torch.ones(side - back, dtype=torch.float64), -back)
+    band[:, :, :2] = torch.eye(side, dtype=torch.float64)[:2]
+    for row in range(2, side):
+        windows = signals[:, :, :, row - 2 : row].unfold(-1, 3, 1)
+        above = torch.einsum("mncrwj,mcrj->mncw", windows, b[:, :, :2])
+        given = torch.cat([signals[:, :, :, row, :2], above], 3).permute(0, 2, 3, 1)
+        signals[:, :, :, row] = torch.linalg.solve_triangular(band, given, upper=False).permute(0, 3, 1, 2)
+    return signals[..., _MARGIN:, _MARGIN:]
+
+
+def matching(processes: Processes) -> Processes:
+    """The filters that answer 0 wherever a signal follows the process."""
+    filters = processes.clone()
+    filters[:, :, 2, 2] = -1
+    return filters
+
+
+def answers(processes: Processes, signals: Signals) -> Float32[Tensor, "m k"]:
+    """How strongly each process's filter answers to each signal, scaled to length 1: 0 where they match."""
+    signals = signals / signals.square().sum((1, 2, 3), keepdim=True).sqrt()
+    filters = matching(processes)
+    return torch.cat([F.conv2d(part.float(), filters).relu().sum((2, 3)) for part in signals.split(16)])
+
+
+def _stable(size: int, rng: torch.Generator) -> tuple[Processes, Signals]:
+    """Random processes none of whose signals grows, each with its last one: found at few pixels, looked at again."""
+    drawn = torch.randn(_DRAWN, 3, 3, 3, generator=rng)
+    drawn[:, :, 2, 2] = 0
+    drawn /= drawn.sum((2, 3), keepdim=True)
+    kept = drawn[(_settles(drawn[..., 2, :2]) & _settles(drawn[..., :2, 2])).all(1)]
+    for side, trials in ((8, 1), (16, 1), (size, 3)):
+        starts = torch.randn(len(kept), trials, 3, side + _MARGIN, side + _MARGIN, generator=rng, dtype=torch.float64)
+        signals = followed(kept, starts)
+        steady = signals.square().mean((2, 3, 4)).sqrt().nan_to_num(math.inf).amax(1) <= _AT_MOST
+        kept, signals = kept[steady], signals[steady]
+    return kept, signals[:, -1]
+
+
+def _settles(back: Tensor) -> Tensor:
+    """Whether y[t] = back[0] y[t - 2] + back[1] y[t - 1] dies away (Jury's conditions)."""
+    return (back[..., 0].abs() < 1) & (back[..., 0] + back[..., 1].abs() < 1)
