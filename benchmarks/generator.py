@@ -8,11 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unlearnable import suites, tables
-from unlearnable.experiment import CLEAN, Result
+from benchmarks.universal import table
 from unlearnable.perturbation import CONFIG, WEIGHTS
 from unlearnable.run import write_atomically
-from unlearnable.suites.universal import SHIPPED
 
 CARD = """# one_for_all: the generator that `protect` uses unless told otherwise
 
@@ -27,32 +25,17 @@ resized to the picture. No label is needed, then or now.
 
 Accuracy of networks trained on pictures that the generator never saw (`unlearnable bench universal`), by record:
 
-| pictures | network | clean | random noise | protected | of clean |
-|---|---|---|---|---|---|
 {rows}
 """
 
 
-def rows(records: list[Result]) -> list[str]:
-    """A line for every data set and network that was measured with clean and with protected images."""
-    found = {(r.cell.dataset, r.cell.model, r.cell.protection): r.test_acc[-1] for r in records}
-    lines = []
-    for name, model, protection in found:
-        if protection != SHIPPED or (name, model, CLEAN) not in found:
-            continue
-        clean, protected = found[name, model, CLEAN], found[name, model, SHIPPED]
-        noisy = f"{found[name, model, 'random']:.3f}" if (name, model, "random") in found else "-"
-        lines.append(f"| {name} | {model} | {clean:.3f} | {noisy} | {protected:.3f} | {protected / clean:.2f} |")
-    return lines or ["| none measured yet | | | | | |"]
-
-
-def card(config: dict[str, Any], kilobytes: int, lines: list[str]) -> str:
+def card(config: dict[str, Any], kilobytes: int, rows: str) -> str:
     """What the folder holds, in words."""
     method, hardware = config["protection"], config["provenance"]["hardware"]
     return CARD.format(
         grid=method["grid"], levels=round(255 * method["budget"]["eps"]), images=config["images"], side=config["side"],
         digest=config["digest"], steps=method["steps"], batch=method["batch"], seconds=config["seconds"],
-        threads=hardware["threads"], processor=hardware["processor"], kilobytes=kilobytes, rows="\n".join(lines),
+        threads=hardware["threads"], processor=hardware["processor"], kilobytes=kilobytes, rows=rows,
     )  # fmt: skip
 
 
@@ -63,8 +46,7 @@ def main() -> None:
     parser.add_argument("--records", type=Path, required=True)
     asked = parser.parse_args()
     config = json.loads((asked.folder / CONFIG).read_text())
-    records = list(tables.read(asked.records, suites.cells("universal", "quick")))
-    text = card(config, (asked.folder / WEIGHTS).stat().st_size // 1000, rows(records))
+    text = card(config, (asked.folder / WEIGHTS).stat().st_size // 1000, table(asked.records, "universal"))
     write_atomically(asked.folder / "card.md", text.encode())
     print(text)
 

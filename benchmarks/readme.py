@@ -4,12 +4,14 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks.authorised import table
+from benchmarks import authorised, universal
 from unlearnable import suites, tables
 from unlearnable.experiment import Result
 
+UNIVERSAL = ("universal", "universal-labels", "universal-adversaries")
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -141,17 +143,24 @@ def photos() -> str:
     )
 
 
-def authorised() -> str:
-    """Who learns from images made for one network."""
-    return table(RESULTS / "quick")
+def closed_forms() -> str:
+    """How long protections without a network take."""
+    record = json.loads((RESULTS / "closed_forms.json").read_text())
+    rates = record["ar_signals_per_second"]
+    taken = ", ".join(f"`{name}` {seconds:g} s" for name, seconds in record["seconds"].items())
+    return (
+        f"* Without a network, {record['images']:,} images of {record['size']} px, fitted and protected: {taken}. AR's "
+        f"noise is made {rates['ours'] / rates['published']:.0f} times as fast as by the published loop."
+    )
 
 
 PAGES = {
     "README.md": {
         "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
-        "speed": speed,
+        "speed": speed, "closed forms": closed_forms,
+        **{name: partial(universal.table, RESULTS / "quick", name) for name in UNIVERSAL},
     },
-    "docs/uge.md": {"authorised": authorised},
+    "docs/uge.md": {"authorised": partial(authorised.table, RESULTS / "quick")},
 }  # fmt: skip
 
 

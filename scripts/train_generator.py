@@ -1,15 +1,16 @@
 """Trains the generator that `protect` uses unless told otherwise, on public pictures, without their labels.
 
-    python scripts/train_generator.py --work WORK --out unlearnable/weights/one_for_all
+    python scripts/train_generator.py --work WORK --out first --preset one_for_all:groups --steps 5000
+    python scripts/train_generator.py --work WORK --out unlearnable/weights/one_for_all --init first --lr 1e-3 --steps 3000
 
-WORK is that of `train_mini_encoder.py`: the pictures it keeps there are learned from, at 64 pixels, every third one as
+First on groups alone, in plain views; then on what the encoder sees, in other colours too. Both at once from random
+weights give a generator that its surrogates read well and fresh networks do not. WORK is that of `train_mini_encoder.py`: the pictures it keeps there are learned from, at 64 pixels, every third one as
 if it had been 32 pixels small, so that the encoder's view of small pictures is known to the generator too.
 """
 
 import argparse
 import hashlib
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--preset", default="one_for_all")
+    parser.add_argument("--init", help="a folder with the weights to begin with")
+    parser.add_argument("--lr", type=float, default=2e-3)
     asked = parser.parse_args()
     folder = asked.work / f"generator-{asked.out.name}"
     run = Run(0, directory=folder, listener=lambda event: print(event, flush=True), save_every=120)
     started = time.perf_counter()
     data = pictures(asked.work)
-    method = replace(protection(asked.preset), steps=asked.steps)  # type: ignore[type-var]
+    method = protection(asked.preset, steps=asked.steps, init=asked.init, lr=asked.lr)
     run.claim({"method": describe(method), "data": data.fingerprint})
     fitted = method.fit(data, run)
     about = {

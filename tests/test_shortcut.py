@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import to_float
 from unlearnable.protections._pgd import cropped
-from unlearnable.protections._shortcut import Known, Lately, Schooling, Shortcut, grouped
+from unlearnable.protections._shortcut import Known, Schooling, Shortcut, grouped
 from unlearnable.run import Run
 
 PLAIN = Schooling(("lenet", "cnn"), 1e-3)
@@ -69,36 +69,6 @@ def test_surrogates_take_turns_and_step_on_the_generators_gradients(weight: floa
             for mine, hand in zip(network.parameters(), by_hand.parameters(), strict=True):
                 assert torch.allclose(mine, hand - 1e-3 * hand.grad / (hand.grad.abs() + 1e-8), atol=1e-5)
         assert all(map(torch.equal, other.state_dict().values(), untouched.state_dict().values()))
-
-
-def test_further_steps_are_on_images_of_late_and_leave_the_generator_alone(small: ImageSet, run: Run) -> None:
-    objective = Shortcut.start(known(run), replace(PLAIN, models=("lenet",), turns=3), 16, run)
-    before: list[Tensor] = []
-    for step in range(3):
-        x = (to_float(small.images[20 * step : 20 * step + 20]) + 0.02).requires_grad_()
-        objective(torch.arange(20 * step, 20 * step + 20), x, step)[0].backward()
-        before.append(torch.cat([w.detach().flatten() for w in objective.networks.parameters()]))
-        kept = {int(row) for row in objective.lately.rows if row >= 0}
-        assert set(range(20 * step, 20 * step + 20)) <= kept <= set(range(20 * step + 20))
-    assert torch.equal(before[0], torch.cat([w.flatten() for w in fresh(objective, run).parameters()]))
-    assert not torch.equal(before[0], before[1])
-    rows, images = objective.lately.some(50, run.rng("some"))
-    assert torch.allclose(images, (to_float(small.images[rows]) + 0.02).clamp(0, 1), atol=1e-3)
-
-
-def fresh(objective: Shortcut, run: Run) -> nn.Module:
-    return Shortcut.start(objective.known, objective.schooling, objective.grid, run).networks
-
-
-def test_the_latest_images_are_there_and_others_gave_way(run: Run) -> None:
-    lately = Lately.none(4, run)
-    for step in range(3):
-        lately.keep(torch.full((800,), step), torch.full((800, 3, 4, 4), step / 2), run.rng("kept", step))
-    assert len(lately.rows) == 1024
-    assert (lately.rows == 2).sum() == 800
-    assert torch.equal(lately.images[:, 0, 0, 0] * 2, lately.rows.clamp_min(0).half())
-    lately.keep(torch.full((3000,), 7), torch.zeros(3000, 3, 4, 4), run.rng("kept"))
-    assert (lately.rows == 7).all()
 
 
 def test_views_are_in_other_colours_as_often_as_asked(run: Run) -> None:

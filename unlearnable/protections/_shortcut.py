@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Float32, Int64
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +21,6 @@ from unlearnable.training import forward
 
 Figures = dict[str, Tensor]
 _BATCH = 4096
-_LATELY = 1024  # images
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _TINT = 0.5, 0.2  # how far a channel's gain and its level go, each side
 
@@ -30,14 +29,12 @@ _TINT = 0.5, 0.2  # how far a channel's gain and its level go, each side
 class Schooling:
     """How surrogates learn. models: of the zoo, which take turns; lr: Adam's.
 
-    turns: further steps before each of the generator's, on images it made lately, so that they keep up with it;
     tinted, greyed: the share of views whose channels are scaled and shifted at random, or are one, so that no
     perturbation lives by its colour alone.
     """
 
     models: Sequence[str]
     lr: float
-    turns: int = 0
     tinted: float = 0.0
     greyed: float = 0.0
 
@@ -84,32 +81,6 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False)
-class Lately:
-    """Protected images of late, in half precision. rows: which they are, -1 where there is none yet."""
-
-    images: Float16[Tensor, "n c h w"]
-    rows: Index
-
-    @staticmethod
-    def none(grid: int, run: Run) -> "Lately":
-        """Room for images of `grid` pixels."""
-        images = torch.zeros(_LATELY, 3, grid, grid, dtype=torch.float16, device=run.at)
-        return Lately(images, torch.full((_LATELY,), -1))
-
-    def keep(self, rows: Index, images: Pixels, rng: torch.Generator) -> None:
-        """Puts images in the place of others."""
-        places = torch.randperm(_LATELY, generator=rng)[: len(rows)]
-        self.rows[places] = rows[: len(places)]
-        self.images[places.to(self.images.device)] = images[: len(places)].half()
-
-    def some(self, n: int, rng: torch.Generator) -> tuple[Index, Pixels]:
-        """n of them at random, and which they are; none where there are none."""
-        there = (self.rows >= 0).nonzero()[:, 0]
-        places = there[torch.randint(len(there), (n,), generator=rng)] if len(there) else there
-        return self.rows[places], self.images[places.to(self.images.device)].float()
-
-
-@dataclass(frozen=True, eq=False)
 class Shortcut:
     """This project's own: the error of networks that learn, from the protected images alone, what an encoder sees in
     the clean ones: which group of looks, in several partings at once from coarse to fine, and the very direction.
@@ -122,7 +93,6 @@ class Shortcut:
     schooling: Schooling
     networks: nn.ModuleList
     optimiser: torch.optim.Adam
-    lately: Lately
     grid: int
     run: Run
 
@@ -133,8 +103,7 @@ class Shortcut:
             networks = nn.ModuleList(
                 run.agreed(run.place(build(model, known.answers, grid))) for model in schooling.models
             )
-        optimiser = torch.optim.Adam(networks.parameters(), schooling.lr)
-        return Shortcut(known, schooling, networks, optimiser, Lately.none(grid, run), grid, run)
+        return Shortcut(known, schooling, networks, torch.optim.Adam(networks.parameters(), schooling.lr), grid, run)
 
     @staticmethod
     def of_labels(data: ImageSet, schooling: Schooling, run: Run) -> "Shortcut":
@@ -143,24 +112,14 @@ class Shortcut:
 
     @property
     def state(self) -> dict[str, Any]:
-        lately = {"lately": self.lately.images, "which": self.lately.rows} if self.schooling.turns else {}
-        return {"networks": self.networks, "surrogates": self.optimiser} | lately
+        return {"networks": self.networks, "surrogates": self.optimiser}
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, Figures]:
         network = self.networks[step % len(self.networks)].train()
-        for turn in range(self.schooling.turns if step else 0):
-            rng = self.run.rng(f"concepts-turn-{turn}", step)
-            loss, _ = self.asked(network, *self.lately.some(len(rows), rng), rng)
-            loss.backward()
-            self.learn()
         shown = resized(protected.clamp(0, 1), self.grid, self.grid)
-        self.lately.keep(rows, shown.detach(), self.run.rng("concepts-kept", step))
-        return self.asked(network, rows, shown, self.run.rng("concepts-view", step))
-
-    def asked(self, network: nn.Module, rows: Index, shown: Pixels, rng: torch.Generator) -> tuple[Tensor, Figures]:
-        """A surrogate's error on a view of images, after its gradients were cleared."""
+        view = self.schooling.view(shown, self.run.rng("concepts-view", step))
         self.optimiser.zero_grad(set_to_none=True)
-        return self.known.asked(forward(network, self.schooling.view(shown, rng), self.run), rows)
+        return self.known.asked(forward(network, view, self.run), rows)
 
     def learn(self) -> None:
         """The surrogates' own step on the same gradients."""

@@ -50,7 +50,7 @@ class OneForAll(Staged):
     """One generator for any picture, of any size, with any labels or none.
 
     groups: how many k-means groups of looks the surrogates tell apart, several times over; regress: weight of the
-    direction; surrogates: zoo models; turns: their further steps on each batch; tinted, greyed: shares of their views;
+    direction; surrogates: zoo models; tinted, greyed: which share of what they are shown is in other colours, or grey;
     vocabulary: a text file with a concept a line, else the shipped one; init: weights to begin with, "shipped" or a
     folder written by `fit`, whose generator, encoder and grid must be these.
     Raises ValueError for an unknown word, no groups or surrogates, or a grid that cannot be halved three times; `fit`
@@ -63,7 +63,7 @@ class OneForAll(Staged):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"objective": "discriminant", "encoder": "clip:openai/clip-vit-base-patch32", "epochs": 200,
                   "generator": "published", "width": 64, "head": "tanh", "grid": 224, "batch": 30, "lr": 1e-4},
-        "discriminant": {"objective": "discriminant"},
+        "discriminant": {"objective": "discriminant"}, "groups": {"regress": 0.0, "tinted": 0.0, "greyed": 0.0},
         "discriminant-quick": {"objective": "discriminant", "steps": 600, "batch": 64}, "quick": {"steps": 1200},
         "shipped": {"init": "shipped", "steps": 0}, "tuned": {"init": "shipped", "epochs": 5, "lr": 5e-4},
     }  # fmt: skip
@@ -79,7 +79,6 @@ class OneForAll(Staged):
     groups: tuple[int, ...] = (16, 64, 256)
     regress: float = 5.0
     surrogates: tuple[str, ...] = ("cnn",)
-    turns: int = 3
     tinted: float = 0.3
     greyed: float = 0.2
     vocabulary: str | None = None
@@ -133,7 +132,7 @@ class OneForAll(Staged):
                 points = network.seen(codes.to(run.at)).cpu() if isinstance(network, Coded) else codes
             directions = F.normalize(codes - codes.mean(0), dim=1) if self.regress else None
             known = Known(*grouped(points, self.groups, run), directions, self.regress)
-            schooling = Schooling(self.surrogates, self.surrogate_lr, self.turns, self.tinted, self.greyed)
+            schooling = Schooling(self.surrogates, self.surrogate_lr, self.tinted, self.greyed)
             return Shortcut.start(known, schooling, self.grid, run)
         concepts = seen.encoder.text(words).to(run.at)
         similar = min(self.similar, max(1, len(concepts) // 5))
