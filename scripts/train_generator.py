@@ -1,11 +1,12 @@
 """Trains the generator that `protect` uses unless told otherwise, on public pictures, without their labels.
 
-    python scripts/train_generator.py --work WORK --out first --preset one_for_all:groups --steps 5000
-    python scripts/train_generator.py --work WORK --out unlearnable/weights/one_for_all --init first --lr 1e-3 --steps 3000
+    python scripts/train_generator.py --work WORK --out FIRST --preset one_for_all:groups --steps 5000
+    python scripts/train_generator.py --work WORK --out OUT --init FIRST --lr 1e-3 --steps 3000
 
-First on groups alone, in plain views; then on what the encoder sees, in other colours too. Both at once from random
-weights give a generator that its surrogates read well and fresh networks do not. WORK is that of `train_mini_encoder.py`: the pictures it keeps there are learned from, at 64 pixels, every third one as
-if it had been 32 pixels small, so that the encoder's view of small pictures is known to the generator too.
+First on groups alone, in plain views; then on what the encoder sees, in other colours too. OUT is
+unlearnable/weights/one_for_all. WORK is that of `train_mini_encoder.py`: the pictures it keeps there are learned from,
+at 64 pixels, every third one as if it had been 32 pixels small, so that the encoder's view of small pictures is known
+to the generator too.
 """
 
 import argparse
