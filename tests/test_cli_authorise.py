@@ -89,7 +89,7 @@ def test_an_accuracy_that_is_not_reproduced_ends_in_1(command: Command, monkeypa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "authorise begins with one of create, key, sign, verify, train, inspect"),
+        ([], "authorise begins with one of create, key, release, sign, verify, train, inspect"),
         (["--json"], "authorise begins with one of create"),
         (["cretae", "bundle"], "unknown action 'cretae' of authorise: did you mean create?"),
         (["create", "bundle"], "classes missing: the form is unlearnable authorise create BUNDLE [flags]"),

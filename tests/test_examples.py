@@ -35,3 +35,15 @@ def test_the_python_of_the_readme() -> None:
 
 def test_the_tables_of_the_readme_are_those_of_the_records() -> None:
     run("-m", "benchmarks.readme", "--check")
+
+
+def test_transmission(tmp_path: Path) -> None:
+    said = run("examples/transmission.py", str(tmp_path / "root"))
+    received, theirs = map(float, re.findall(r"verified and trained: (0\.\d+); the protector had (0\.\d+)", said)[0])
+    stranger, clean = (float(found) for found in re.findall(r"stranger: .*: (0\.\d+)", said))
+    assert received == theirs
+    assert received > stranger + 0.3
+    assert clean > 0.8
+    sent = {path.name for path in (tmp_path / "root" / "to-receiver").iterdir()}
+    assert sent == {"bundle", "pictures", "owner.pub"}
+    assert not list((tmp_path / "root" / "to-receiver").rglob(".unlearnable"))

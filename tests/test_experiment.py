@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from unlearnable import tables
+from unlearnable import provenance, tables
 from unlearnable.data import ImageSet, digits
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
 from unlearnable.labelling import groups_of, relabel
@@ -248,3 +248,13 @@ def test_two_runs_of_bench_share_a_folder_and_the_work(tmp_path: Path) -> None:
     measured = [int(one.communicate(timeout=120)[0]) for one in both]
     assert sum(measured) == 2
     assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_a_command_that_is_published_names_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "home" / "a, b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    words = ["/usr/bin/unlearnable", "fit", "home/a, b", "../x/out", "--key=/home/me/my key.pem", "--eps", "8/255"]
+    words += ["--bundles", '["/home/me/b", "home/me/absent"]', "--encoder", "clip:openai/clip", "timm/resnet18"]
+    monkeypatch.setattr("sys.argv", words)
+    said = 'unlearnable fit a, b out --key=my key.pem --eps 8/255 --bundles ["b", "home/me/absent"] --encoder'
+    assert provenance.command() == f"{said} clip:openai/clip timm/resnet18"

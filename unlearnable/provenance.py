@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -34,8 +35,23 @@ def provenance(run: Run) -> dict[str, Any]:
 
 
 def command() -> str:
-    """What was typed; of absolute paths the last part only, since records are published and folders are private."""
-    return " ".join(Path(word).name if Path(word).is_absolute() else word for word in sys.argv)
+    """What was typed; of paths the last part only where they are absolute, begin with . or ~ or are there, also behind
+    --flag= and in a list: records are published and folders are private.
+    """
+    program, *words = sys.argv
+    if Path(program).name == "__main__.py":
+        program = str(Path(program).parent)
+    return " ".join(map(_bare, [program, *words]))
+
+
+def _bare(word: str) -> str:
+    """A word without the folders of what is a path for sure; 8/255 and a name of the hub are none."""
+    if "/" not in word:
+        return word
+    if word[0] in "/.~" or os.path.exists(word):
+        return Path(word).name
+    parts = re.split(r"""([=,'"\[\]{}])""", word)
+    return word if len(parts) == 1 else "".join(map(_bare, parts))
 
 
 def commit() -> str:

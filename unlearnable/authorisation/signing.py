@@ -38,11 +38,11 @@ def sign(
         raise ValueError(f"BUNDLE {str(bundle)!r} is signed already: --overwrite signs it anew")
     authorised = Authorised.of(files, str(bundle))
     signer = private_key(key)
-    text = None if policy is None else _policy(policy)
+    text = None if policy is None else policy_text(policy)
     pictures = listing(protected)
     data, _ = load_labelled(protected, authorised.size)
     authorised.check(data)
-    tested = None if test is None else _tested(authorised, data, test, run)
+    tested = None if test is None else tested_on(authorised, data, test, run)
     kept = {name: data for name, data in files.items() if name not in SIGNED}
     kept[PICTURES] = json.dumps(pictures, indent=0).encode()
     kept |= {} if text is None else {POLICY: text}
@@ -57,15 +57,19 @@ def sign(
     return Signed(fingerprint(public), len(pictures), None if tested is None else tested["accuracy"])
 
 
-def _policy(path: Path) -> bytes:
+def policy_text(path: Path) -> bytes:
+    """The owner's words. Raises ValueError where the file is no text in UTF-8."""
     try:
         return path.read_text(encoding="utf-8").encode()
     except (OSError, ValueError):
         raise ValueError(f"--policy {str(path)!r} is no text file in UTF-8: check the path") from None
 
 
-def _tested(authorised: Authorised, data: ImageSet, test: Path, run: Run) -> dict[str, Any]:
-    """What the authorised network reaches on the test pictures."""
+def tested_on(authorised: Authorised, data: ImageSet, test: Path, run: Run) -> dict[str, Any]:
+    """What the authorised network reaches on the test pictures: accuracy, pictures, fingerprint.
+
+    Raises ValueError where they are of other classes.
+    """
     tests, _ = load_labelled(test, authorised.size)
     accuracy = authorised.train(data, run, of_same_classes(tests, data)).test_acc[-1]
     return {"accuracy": accuracy, "pictures": len(tests), "fingerprint": tests.fingerprint}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
+from unlearnable.cli import releasing
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Parser, UsageError, nearest
 
@@ -202,6 +203,7 @@ def _described(found: dict[str, Any]) -> list[str]:
 ACTIONS = {
     "create": Action("write a bundle: initial weights and recipe", _create_flags, _create),
     "key": Action("make a pair of keys", _key_flags, _key),
+    "release": Action("pictures made for one network, published", releasing.release_flags, releasing.release),
     "sign": Action("sign it for protected pictures", _sign_flags, _sign),
     "verify": Action("check signature, files and pictures", _verify_flags, _verify),
     "train": Action("verify, then train the authorised network", _train_flags, _train),

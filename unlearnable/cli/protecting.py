@@ -50,7 +50,7 @@ def fit_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
     parser.add_argument("--size", type=int, help="side of the working copies; that of small pictures, else 64")
     parser.add_class_arguments(type(chosen), skip={"budget"})
-    parser.set_defaults({name: getattr(chosen, name) for name in _fields(chosen)})
+    parser.set_defaults({name: getattr(chosen, name) for name in fields_of(chosen)})
 
 
 def verify_flags(parser: Parser, first: str) -> None:
@@ -142,13 +142,14 @@ def method_of(args: Namespace) -> "Protection":
     from unlearnable.protections import protection
 
     method = protection(args.method)
-    method = replace(method, **{name: args[name] for name in _fields(method)})  # type: ignore[type-var]
+    method = replace(method, **{name: args[name] for name in fields_of(method)})  # type: ignore[type-var]
     if args.eps is None:
         return method
     return replace(method, budget=Budget("linf", parse_eps(args.eps)))  # type: ignore[type-var]
 
 
-def _fields(method: "Protection") -> list[str]:
+def fields_of(method: "Protection") -> list[str]:
+    """The hyper-parameters that have a flag each; the budget is --eps."""
     return [field.name for field in fields(method) if field.name != "budget"]  # type: ignore[arg-type]
 
 

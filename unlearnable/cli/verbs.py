@@ -45,9 +45,9 @@ VERBS: dict[str, Verb] = {
         "nothing was kept: run it again",
     ),
     "authorise": Verb(
-        "bundles for the one network that may learn: create, key, sign, verify, train, inspect",
+        "bundles for the one network that may learn: create, key, release, sign, verify, train, inspect",
         authorising.authorise_flags, authorising.authorise,
-        "run it again: train goes on where it stopped, the others begin anew",
+        "run it again: train and release go on where they stopped, the others begin anew",
     ),
     "demo": Verb("see it work on pictures that come along, no download", looking.demo_flags, looking.demo),
     "list": Verb("protections, adversaries, models and suites by name", looking.no_flags, looking.listing),

@@ -5,7 +5,7 @@ of UGE (Ye and Wang, CVPR 2024, arXiv 2404.14016).
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,18 +26,41 @@ Scope = Literal["layer", "all"]
 Combine = Literal["mean", "worst"]
 
 
-def given(
-    bundles: Sequence[str], handed: Sequence[Handed], recipe: Recipe, data: ImageSet, run: Run
-) -> list[Authorised]:
+@runtime_checkable
+class Handing(Protocol):
+    """A method that hands out networks: the fields of UGE that say which."""
+
+    @property
+    def bundles(self) -> tuple[str, ...]: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def networks(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def blind(self) -> bool: ...
+
+
+def drawn(method: Handing, classes: Sequence[str], size: int, seed: int) -> list[Authorised]:
+    """The networks that a method without bundles hands out for images of `size` pixels: whoever knows the seed can draw
+    them too. Raises ValueError where there are no such networks.
+    """
+    recipe = Recipe(model=method.model, epochs=method.epochs)
+    handed = [Handed("blind" if method.blind else "plain", which) for which in range(method.networks)]
+    return [Authorised.drawn(one.change(recipe), classes, size, seed) for one in handed]
+
+
+def given(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
     """The networks of bundles; where there are none, those that this seed hands out, and their bundles are written down
     beside the result. Raises ValueError where a bundle cannot be read, or is for other images or classes.
     """
-    if bundles:
-        found = [Authorised.read(Path(folder)) for folder in bundles]
+    if method.bundles:
+        found = [Authorised.read(Path(folder)) for folder in method.bundles]
         for one in found:
             one.check(data)
         return found
-    made = [Authorised.drawn(one.change(recipe), data.classes, data.size, run.seed) for one in handed]
+    made = drawn(method, data.classes, data.size, run.seed)
     for which, one in enumerate(made):
         if (folder := run.beside(f"authorised-{which}")) is not None and not folder.exists():
             one.write(folder)

@@ -34,7 +34,7 @@ from unlearnable.protections._trajectory import Combine, Granularity, Matching, 
 from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._words import check_words
 from unlearnable.run import Run
-from unlearnable.training import Authorised, Handed, Recipe
+from unlearnable.training import Authorised
 
 _FORMS: dict[str, dict[str, Any]] = {
     "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
@@ -110,8 +110,7 @@ class UGE(Staged):
         """Algorithm 1; ranks share batches and take the mean of their gradients. Bundles are kept beside the result."""
         if (unknown := int((data.labels < 0).sum())) or not len(data):
             raise ValueError(f"{unknown} of {len(data)} images have no label: UGE needs images with labels")
-        handed = [Handed("blind" if self.blind else "plain", which) for which in range(self.networks)]
-        networks = given(self.bundles, handed, Recipe(model=self.model, epochs=self.epochs), data, run)
+        networks = given(self, data, run)
         along = unseen(networks, data, run) if self.blind else None
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
         with run.seeded(f"{self.stage}-init"):
