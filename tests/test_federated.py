@@ -5,6 +5,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from unlearnable.data import ImageSet, digits
 from unlearnable.engines import Federation, federate
 from unlearnable.engines.client import Client, gathered, local
+from unlearnable.engines.flower import Found
 from unlearnable.engines.partition import KINDS, LEAST, concentration, shares
 from unlearnable.models.blind import blind_to
 from unlearnable.protections import describe, protection
@@ -193,6 +195,18 @@ def test_published_images_are_put_together_in_order(small: ImageSet) -> None:
     whole = gathered(parts)
     assert whole.images.equal(small.images)
     assert whole.labels.equal(small.labels)
+
+
+def test_answers_are_sorted_by_client_and_those_that_are_none_are_counted() -> None:
+    def reply(client: int | None, error: str = "") -> Any:
+        content = {"who": {"client": client}}
+        return SimpleNamespace(content=content, has_error=lambda: bool(error), error=SimpleNamespace(reason=error))
+
+    found, wrapped = Found(), "<class 'X'>:<'Exception occurred. Message: out of memory'>"
+    heard = found.heard([reply(3), reply(0), reply(None, wrapped)], 5)
+    assert [one.content["who"]["client"] for one in heard] == [0, 3]
+    assert found.failed == [(1, 2, 4)]
+    assert found.reasons == ["2 of 5 clients did not answer in time", "out of memory"]
 
 
 def test_where_flower_is_missing_what_to_install_is_said(
