@@ -19,7 +19,7 @@ LAYERS = (
     ("perturbation", "training", "labelling", "score"),
     ("protections", "adversaries", "metrics"),
     ("job", "experiment"),
-    ("authorisation", "tables", "suites", "export"),
+    ("authorisation", "tables", "suites", "export", "engines"),
     ("demo", "doctor"),
     ("cli",),
     ("__main__",),

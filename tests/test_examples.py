@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
@@ -26,6 +28,19 @@ def test_protect_folder(tmp_path: Path) -> None:
 
 def test_measure() -> None:
     assert len(re.findall(r"accuracy on clean test images 0\.\d+", run("examples/measure.py", "lsp"))) == 3
+
+
+@pytest.mark.slow
+def test_federated() -> None:
+    if not all(find_spec(library) for library in ("flwr", "ray")):
+        pytest.skip("needs the extra `federated`")
+    said = run("examples/federated.py")
+    together = [float(value) for value in re.findall(r"round \d: accuracy (0\.\d+), 0 clients failed", said)]
+    outside = {name: float(value) for name, value in re.findall(r"outsider, (.*) images: accuracy (0\.\d+)", said)}
+    assert len(together) == 4
+    for model in ("cnn", "resnet8"):
+        assert outside[f"{model} on clean"] > 0.9
+        assert outside[f"{model} on protected"] < together[-1] - 0.15
 
 
 def test_the_python_of_the_readme() -> None:
