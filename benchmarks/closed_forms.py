@@ -34,7 +34,7 @@ def published(process: Tensor, size: int) -> Tensor:
         for column in range(size + 2):
             window = signal[:, row : row + 3, column : column + 3]
             signal[:, row + 2, column + 2] = F.conv2d(window, process[:, None], groups=3).flatten()
-    return signal[:, 4:, 4:] / signal[:, 4:, 4:].norm()
+    return F.normalize(signal[:, 4:, 4:].flatten(), dim=0).view(3, size, size)
 
 
 def noise(fitted: Autoregressive, data: ImageSet, published_too: int) -> tuple[float, float]:
