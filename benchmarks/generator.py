@@ -19,8 +19,8 @@ resized to the picture. No label is needed, then or now.
 
 * Data: {images:,} pictures at {side} px, digest `{digest}`: those that `mini` was trained on,
   without their labels. None of the pictures below, and no class of Imagenette or of the 20 scenes.
-* Command: `python scripts/train_generator.py`, {steps:,} steps of {batch}, {seconds:,} seconds
-  on {threads} thread(s) of {processor}.
+* Command: `python scripts/train_generator.py`:
+{passes}
 * Size: {kilobytes} kB, half precision.
 
 Accuracy of networks trained on pictures that the generator never saw (`unlearnable bench universal`), by record:
@@ -31,12 +31,26 @@ Accuracy of networks trained on pictures that the generator never saw (`unlearna
 
 def card(config: dict[str, Any], kilobytes: int, rows: str) -> str:
     """What the folder holds, in words."""
-    method, hardware = config["protection"], config["provenance"]["hardware"]
+    method = config["protection"]
+    passes = [_pass(about) for about in (*config.get("earlier", []), config)]
     return CARD.format(
         grid=method["grid"], levels=round(255 * method["budget"]["eps"]), images=config["images"], side=config["side"],
-        digest=config["digest"], steps=method["steps"], batch=method["batch"], seconds=config["seconds"],
-        threads=hardware["threads"], processor=hardware["processor"], kilobytes=kilobytes, rows=rows,
+        digest=config["digest"], passes="\n".join(passes), kilobytes=kilobytes, rows=rows,
     )  # fmt: skip
+
+
+def _pass(about: dict[str, Any]) -> str:
+    """One pass of training."""
+    method, origin = about["protection"], about["provenance"]
+    asked = f"groups {', '.join(map(str, method['groups']))}"
+    if method.get("regress"):
+        asked += f", directions with weight {method['regress']:g}, views tinted {method['tinted']:g} and grey "
+        asked += f"{method['greyed']:g}"
+    return (
+        f"  * {asked}; {method['steps']:,} steps of {method['batch']} at {method['lr']:g}, head {method['head']}, "
+        f"{about['seconds']:,} seconds on {origin['hardware']['threads']} thread(s) of "
+        f"{origin['hardware']['processor']}, commit `{origin['commit']}`"
+    )
 
 
 def main() -> None:

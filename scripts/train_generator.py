@@ -11,8 +11,10 @@ to the generator too.
 
 import argparse
 import hashlib
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +42,14 @@ def pictures(work: Path) -> ImageSet:
     return data
 
 
+def earlier(init: str | None) -> list[dict[str, Any]]:
+    """What was said of the weights begun with, and of those these were begun with."""
+    if init is None:
+        return []
+    about = json.loads((Path(init) / perturbation.CONFIG).read_text())
+    return [*about.pop("earlier", []), about]
+
+
 def main() -> None:
     """Trains and saves; `python -m benchmarks.generator` measures what was saved and writes its card."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -61,7 +71,8 @@ def main() -> None:
         "protection": describe(method), "seed": run.seed, "classes": [], "labels": "none", "pictures": "",
         "unreadable": [], "images": len(data), "side": SIDE,
         "digest": hashlib.blake2b(data.images.numpy().tobytes(), digest_size=16).hexdigest(),
-        "seconds": round(time.perf_counter() - started), "provenance": provenance(run),
+        "seconds": round(time.perf_counter() - started), "earlier": earlier(asked.init),
+        "provenance": provenance(run),
     }  # fmt: skip
     perturbation.save(asked.out, fitted, about)
 
