@@ -14,7 +14,7 @@ from unlearnable.pixels import Pixels
 
 Head = Literal["tanh", "clamp", "rms"]
 Raw = Float32[Tensor, "n 3 h w"]  # -1..1
-_RMS = 0.89  # of eps: at 8/255 no image loses more than 31 dB
+_RMS = 0.89  # of eps: 31 dB at 8/255, before rounding
 
 
 class Generator(nn.Module):
