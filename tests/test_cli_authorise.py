@@ -141,3 +141,11 @@ def test_the_python_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert capsys.readouterr().out.startswith("(0.")
+
+
+def test_the_weights_are_anybodys_guess_only_where_a_seed_is_named(command: Command) -> None:
+    words = ("--classes", "3", "--size", "16", "--model", "lenet", "--json")
+    seeds = [command("authorise", "create", name, *words).json["seed"] for name in ("one", "other")]
+    assert min(seeds) > 1 << 40
+    assert seeds[0] != seeds[1]
+    assert command("authorise", "create", "named", *words, "--seed", "0").json["seed"] == 0

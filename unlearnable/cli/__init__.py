@@ -66,7 +66,7 @@ def _verb(name: str, words: list[str]) -> int:
         if not verb.ranks and ranks.announced() > 1:
             raise UsageError(f"{name} runs as one process; torchrun is for {', '.join(_shared())}")
         with ranks.joined():
-            run = Run(args.seed, args.device, listener=listener)
+            run = Run(args.seed or 0, args.device, listener=listener)
             answer, first = verb.work(args, run), run.first
     if not first:
         return int(answer.unwell)

@@ -1,5 +1,6 @@
 """authorise: bundles of a network that may learn, written, signed, verified and trained from."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +79,8 @@ def _create(args: Namespace, run: "Run") -> Answer:
     elif args.blind or args.which:
         raise UsageError("--blind and --which choose the weights that --seed gives: leave out --weights, or them")
     classes, size = (int(args.classes), 32) if args.classes.isdecimal() else labelled_as(Path(args.classes))
-    made = Authorised.drawn(recipe, classes, size if args.size is None else args.size, run.seed)
+    seed = secrets.randbits(63) if args.seed is None else run.seed  # whoever guesses it has the weights
+    made = Authorised.drawn(recipe, classes, size if args.size is None else args.size, seed)
     made.write(Path(args.bundle))
     text = f"{args.bundle}: {made.recipe.model} for {made.count} classes of {made.size} pixels, seed {made.seed}"
     return Answer({"bundle": args.bundle} | made.as_json(), f"{text}; to sign it: unlearnable authorise sign")
