@@ -10,7 +10,7 @@ from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError
 
 if TYPE_CHECKING:
-    from unlearnable.job import Preview, Summary
+    from unlearnable.job import Engine, Preview, Summary
     from unlearnable.protections import Protection
     from unlearnable.run import Run
 
@@ -33,7 +33,7 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
-    parser.add_argument("--engine", type=Literal["local"], default="local", help="where the work runs")
+    parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help="where the work runs")
 
 
 def fit_flags(parser: Parser, first: str) -> None:
@@ -71,7 +71,7 @@ def protect(args: Namespace, run: "Run") -> Answer:
     if args.dry_run:
         return _planned(job.dry_run(asked))
     try:
-        done = job.protect(asked, run)
+        done = job.protect(asked, run, _engine(args.engine))
     except job.Halted as reason:
         raise UsageError(f"{reason}; once that is mended the same command with --resume goes on") from reason
     text = (
@@ -80,6 +80,16 @@ def protect(args: Namespace, run: "Run") -> Answer:
         f"to check it again: unlearnable verify {args.source} {args.destination}"
     )
     return Answer(_summary(done), text, done.failures, done.failed > 0, _advice(done))
+
+
+def _engine(name: Literal["local", "ray"]) -> "Engine":
+    if name == "local":
+        from unlearnable.job import local
+
+        return local
+    from unlearnable.engines.ray import on_ray
+
+    return on_ray
 
 
 def _advice(done: "Summary") -> str:
