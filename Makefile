@@ -36,6 +36,8 @@ format: install
 
 docs: install
 	$(BIN)/python -m benchmarks.readme
+	$(BIN)/pip install --quiet --editable '.[docs]' --constraint constraints.txt
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_site
 
 bench: install
 	$(BIN)/unlearnable bench main --tier quick --out benchmarks/results/quick

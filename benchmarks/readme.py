@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import authorised, universal
+from benchmarks import authorised, commands, methods, universal
 from unlearnable import suites, tables
 from unlearnable.experiment import Result
+from unlearnable.protections import PROTECTIONS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -159,8 +160,11 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "speed": speed, "closed forms": closed_forms,
         "universal": partial(universal.table, RESULTS / "quick", "universal"),
     },
-    "docs/uge.md": {"authorised": partial(authorised.table, RESULTS / "quick")},
+    "docs/cli.md": {"commands": commands.page},
+    "docs/protections.md": {"protections": methods.overview},
+    **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},
 }  # fmt: skip
+PAGES["docs/uge.md"]["authorised"] = partial(authorised.table, RESULTS / "quick")
 
 
 def filled(name: str) -> tuple[str, str]:
@@ -182,7 +186,7 @@ def drawn() -> None:
     folder.mkdir(exist_ok=True)
     for name, text in tables.figures(records, listed).items():
         (folder / f"{name}.svg").write_text(text)
-    (folder / "tables.md").write_text(tables.render(RESULTS / "quick", listed) + "\n")
+    (folder / "tables.md").write_text(f"# The matrix\n\n{tables.render(RESULTS / 'quick', listed)}\n")
 
 
 def main() -> int:

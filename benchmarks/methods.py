@@ -1,0 +1,100 @@
+"""What was measured of a method, for its page in docs and for the table of all."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from unlearnable import suites, tables
+from unlearnable.experiment import CLEAN, Cell, Result
+from unlearnable.protections import PROTECTIONS, paper, protection
+from unlearnable.suites.sizes import quick
+
+RECORDS = Path(__file__).parent / "results" / "quick"
+ONE_BY_ONE = ("main", "robust", "agreement", "matrix", "universal")
+"""Suites whose cells within a data set and a model differ in the protection and the adversary only."""
+PLAIN = quick(Cell("cifar10", CLEAN, "standard", "resnet18"))
+"""What most methods are first measured on."""
+NOT_YET = "No record yet: `unlearnable bench main` measures it."
+
+
+def overview() -> str:
+    """Every method: where it is from, what it needs, and the best of its rows against standard training."""
+    head = "| method | from | needs labels | serves new pictures | accuracy of a victim |\n|---|---|---|---|---|"
+    listed = "\n".join(["```{toctree}", ":hidden:", "", *PROTECTIONS, "```"])
+    note = f"CIFAR-10 (5,000 images), small CNN; clean {_of(CLEAN)}. Which adversaries undo what is on each page."
+    return "\n".join([head, *map(_line, PROTECTIONS)]) + f"\n\n{note}\n\n{listed}"
+
+
+def _line(name: str) -> str:
+    made = protection(name)
+    said = paper(name).partition(": ")
+    source = (said[2] or said[0]).rstrip(".")
+    return f"| [`{name}`]({name}.md) | {source} | {_yes(made.needs_labels)} | {_yes(made.transfers)} | {_of(name)} |"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _of(name: str) -> str:
+    """The lowest mean over seeds among a method's rows of the suite main."""
+    found = defaultdict(list)
+    for record in _records("main", "universal"):
+        if _method(record.cell) == name and _against(record.cell) == PLAIN:
+            found[record.cell.protection].append(record.test_acc[-1])
+    rows = [(sum(values) / len(values), label, values) for label, values in found.items()]
+    if not rows:
+        return "not measured yet"
+    _, label, values = min(rows)
+    return f"{tables.spread(values)} (`{label}`)" if name != CLEAN else tables.spread(values)
+
+
+def measured(name: str) -> str:
+    """The rows of a method: standard training with its controls, then what adversaries get from these and clean ones."""
+    wanted = (name, CLEAN, "random")
+    records = [record for record in _records("main") if _method(record.cell) in wanted]
+    parts = [tables.summary(records)] if any(_method(record.cell) == name for record in records) else []
+    parts += list(_adversaries(name))
+    return "\n\n".join(parts) or NOT_YET
+
+
+def _adversaries(name: str) -> Iterator[str]:
+    """A table for each form of the method that adversaries were measured on, the one that gets most first."""
+    found: dict[Cell, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in _records(*ONE_BY_ONE):
+        found[_against(record.cell)][record.cell.protection].append(record.test_acc[-1])
+    forms = sorted({form for rows in found.values() for form in rows if form.partition(":")[0] == name})
+    for form in forms:
+        rows = [
+            (sum(rows[form]) / len(rows[form]), cell.adversary, rows[form], rows[CLEAN])
+            for cell, rows in found.items()
+            if form in rows and CLEAN in rows and cell.dataset == PLAIN.dataset and cell.adversary != PLAIN.adversary
+        ]  # fmt: skip
+        if rows:
+            lines = [
+                f"| `{who}` | {tables.spread(got)} | {tables.spread(plain)} |" for _, who, got, plain in _most(rows)
+            ]
+            yield f"`{form}`:\n\n| adversary | accuracy | the same on clean images |\n|---|---|---|\n" + "\n".join(
+                lines
+            )
+
+
+def _most(rows: list[tuple[float, str, list[float], list[float]]]) -> list[tuple[float, str, list[float], list[float]]]:
+    return sorted(rows, key=lambda row: (-row[0], row[1]))
+
+
+def _against(cell: Cell) -> Cell:
+    """What two cells share that may be compared."""
+    return Cell(cell.dataset, CLEAN, cell.adversary, cell.model, 0, cell.rate, epochs=cell.epochs)
+
+
+def _method(cell: Cell) -> str:
+    return cell.protection.partition(":")[0]
+
+
+@cache
+def _records(*names: str) -> list[Result]:
+    """The records of some suites; none where a suite has none."""
+    cells = list(dict.fromkeys(cell for name in names for cell in suites.cells(name, "quick")))
+    return [record for record in tables.read(RECORDS, cells) if record.cell.model == "cnn"]
