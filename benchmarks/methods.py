@@ -51,7 +51,7 @@ def _of(name: str) -> str:
 
 
 def measured(name: str) -> str:
-    """The rows of a method: standard training with its controls, then what adversaries get from these and clean ones."""
+    """The rows of a method: standard training with its controls, then what adversaries get from them and clean ones."""
     wanted = (name, CLEAN, "random")
     records = [record for record in _records("main") if _method(record.cell) in wanted]
     parts = [tables.summary(records)] if any(_method(record.cell) == name for record in records) else []
