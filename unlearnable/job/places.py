@@ -15,6 +15,7 @@ from unlearnable.files import (
     Container,
     Destination,
     Refused,
+    kind_of,
     open_collection,
     open_destination,
 )
@@ -63,6 +64,7 @@ def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
     source = open_collection(job.source)
     try:
         destination = open_destination(job.destination, source)
+        _check_container(job, destination)
         _check_state(job, destination)
         _check_writable(destination.root)
         yield source, destination
@@ -72,8 +74,9 @@ def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
 
 def find_manifest(path: Path) -> Path | None:
     """The manifest of what was protected into that folder or archive; None where there is none."""
-    root = path if path.is_dir() else path.with_name(f"{path.name}.partial")
-    return manifest if (manifest := root / BOOKKEEPING / FILE).exists() else None
+    place = Path(os.path.abspath(path))
+    roots = (place, place.with_name(f"{place.name}.partial")) if kind_of(place) or not place.is_dir() else (place,)
+    return next((found for root in roots if (found := root / BOOKKEEPING / FILE).exists()), None)
 
 
 def manifest_of(destination: Destination) -> Path:
@@ -147,10 +150,19 @@ def _check_state(job: Job, destination: Destination) -> None:
         raise ValueError(f"{where} is not empty: name a new folder, or --overwrite to write into it")
 
 
+def _check_container(job: Job, destination: Destination) -> None:
+    if destination.packing is not None and not destination.packing.encoded and job.container != "keep":
+        raise ValueError(
+            f"container {job.container!r} is a type of picture files, but DST {str(destination.path)!r} becomes a "
+            f"{destination.packing.kind}, which has none: leave it at 'keep'"
+        )
+
+
 def _state(destination: Destination) -> Literal["empty", "ours", "foreign"]:
     if manifest_of(destination).exists():
         return "ours"
-    packed = destination.kind is not None and destination.path.exists()
+    there = destination.packing is not None and destination.path.exists()
+    packed = there and (not destination.path.is_dir() or any(destination.path.iterdir()))
     inside = destination.root.is_dir() and any(child.name != BOOKKEEPING for child in destination.root.iterdir())
     return "foreign" if packed or inside else "empty"
 

@@ -194,7 +194,7 @@ def _forget_lost(destination: Destination, manifest: Manifest) -> None:
 
 def _finish(destination: Destination, manifest: Manifest) -> None:
     """Packs an archive, unless it is packed already."""
-    if destination.kind is None or manifest.get("packed"):
+    if destination.packing is None or manifest.get("packed"):
         return
     rows = manifest.rows("protected", "copied")
     destination.finish({row.name: row.outcome.output for row in rows if row.outcome.output is not None})
