@@ -111,7 +111,9 @@ def open_destination(path: Path, source: Collection) -> Destination:
         raise ValueError(f"DST {str(path)!r} must be a folder: name one, the outputs keep their names in it")
     packing = source if kind is not None and isinstance(source, kind) else None
     if kind is not None and packing is None:
-        raise ValueError(f"DST {str(path)!r} would be a {kind.kind} but SRC is not one: name a folder, or the type of SRC")
+        raise ValueError(
+            f"DST {str(path)!r} would be a {kind.kind} but SRC is not one: name a folder, or the type of SRC"
+        )
     _refuse_overlap(path, source.path)
     if packing is None:
         return Destination(path, path, source, None)

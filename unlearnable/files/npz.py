@@ -7,8 +7,9 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -73,17 +74,19 @@ class Npz(Arrays):
                 info.compress_type, info.file_size = array.member.compress_type, array.member.file_size
                 with archive.open(info, "w") as member:
                     if array.name in stacks:
-                        self._write(member, stacks[array.name], staged)
+                        for part in self._written(stacks[array.name], staged):
+                            member.write(part)
                     else:
                         with self._zip.open(array.member) as source:
                             shutil.copyfileobj(source, member, _COPY)
 
-    def _write(self, member: IO[bytes], stack: Stack, staged: Staged) -> None:
-        stored = self._stored[stack.name]
-        npy.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": stored.shape})
+    def _written(self, stack: Stack, staged: Staged) -> Iterator[bytes]:
+        stored, header = self._stored[stack.name], BytesIO()
+        npy.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": stored.shape})
+        yield header.getvalue()
         for picture, was in zip(self.rows(stack, staged), stored, strict=True):
             planes = picture.transpose(2, 0, 1) if _channels_first(stored) else picture
-            member.write(np.ascontiguousarray(planes.reshape(was.shape)).tobytes())
+            yield planes.reshape(was.shape).tobytes()
 
     def close(self) -> None:
         self._zip.close()
