@@ -19,6 +19,7 @@ from unlearnable.files import (
     open_collection,
     open_destination,
 )
+from unlearnable.job import card
 from unlearnable.job.labels import Wanted
 from unlearnable.job.manifest import FILE, Damaged, Manifest
 from unlearnable.pixels import Budget, eps_text
@@ -33,7 +34,8 @@ class Job:
     source: a file, folder, archive or table; destination: a folder, or an archive of the same kind.
     method: a name, name:preset, or a folder written by `fit`. eps: None for the method's own budget, else an
     L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
-    the outputs. resume: go on with what is in the destination; overwrite: start anew there.
+    the outputs. resume: go on with what is in the destination; overwrite: start anew there. card: write a data card,
+    README.md in a folder or NAME.README.md beside a file.
     Raises ValueError where a value is not allowed.
     """
 
@@ -45,6 +47,7 @@ class Job:
     container: Container = "keep"
     resume: bool = False
     overwrite: bool = False
+    card: bool = False
 
     def __post_init__(self) -> None:
         if self.labels not in get_args(Wanted):
@@ -67,6 +70,8 @@ def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
         _check_container(job, destination)
         _check_state(job, destination)
         _check_writable(destination.root)
+        if job.card:
+            card.check(destination, source)
         yield source, destination
     finally:
         source.close()
@@ -203,6 +208,7 @@ def _claim(
             )
         return
     _remove_outputs(destination, manifest)
+    card.remove(destination)
     for child in destination.bookkeeping.iterdir():
         if child.is_dir():
             shutil.rmtree(child)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unlearnable.files import Collection, Destination, Item, is_picture_name
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
-from unlearnable.job import fitting, places
+from unlearnable.job import card, fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
@@ -100,6 +100,7 @@ def protect(job: Job, run: Run) -> Summary:
             worker = Worker.of(job, choice, ready, source, destination)
             worked = _work(worker, manifest, run)
             _finish(destination, manifest)
+            card.write(destination, manifest, run, job.card)
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,

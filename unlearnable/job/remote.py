@@ -189,6 +189,8 @@ def _outputs(path: Path, root: str) -> list[tuple[Path, str]]:
     partial = path.with_name(f"{path.name}.partial")
     ends = [(path, root), (partial, f"{root}.partial")]
     files = [(path, root)] if path.is_file() else []
+    card = path.with_name(f"{path.name}.README.md")
+    files += [(card, f"{root}.README.md")] if card.is_file() else []
     for folder, there in ends:
         for file in sorted(folder.rglob("*")) if folder.is_dir() else ():
             inside = file.relative_to(folder)
