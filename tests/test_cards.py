@@ -83,6 +83,8 @@ def test_a_data_card_says_what_the_manifest_says(tmp_path: Path, command: Comman
     assert (done.code, done.json["protected"]) == (1, 4)
     assert "4 pictures, changed" in card
     assert "| not among them | 1 that could not" in card
+    assert "| method | `lsp` of" in card
+    assert "| budget | linf, eps 8/255 |" in card
     assert "| largest change | 8 of 255 grey levels |" in card
     assert "dB on average" in card
     assert str(tmp_path) not in card

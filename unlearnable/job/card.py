@@ -1,5 +1,6 @@
 """The data card of a protected collection: what whoever gets the pictures should know, from the job's own records."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,13 @@ def remove(destination: Destination) -> None:
         place_of(destination).unlink()
 
 
-def write(destination: Destination, manifest: Manifest, run: Run, wanted: bool) -> None:
-    """Writes the card where it is wanted, and again where an earlier run of the job wrote one."""
+def write(destination: Destination, manifest: Manifest, about: Mapping[str, object], run: Run, wanted: bool) -> None:
+    """Writes the card where it is wanted, and again where an earlier run of the job wrote one.
+
+    about: method and budget, by the names that people know them by."""
     if wanted or _is_card(place_of(destination)):
-        about = manifest.get("about")
-        found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0]}
-        text = _text(found, about | {"method": _method(about)}, provenance(run))
-        write_atomically(place_of(destination), text.encode())
+        found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0], "seed": run.seed}
+        write_atomically(place_of(destination), _text(found | dict(about), provenance(run)).encode())
 
 
 def changed(manifest: Manifest) -> dict[str, Any]:
@@ -70,16 +71,11 @@ def _is_card(place: Path) -> bool:
         return False
 
 
-def _method(about: dict[str, Any]) -> str:
-    method = about["method"]
-    return str(method["name"]) if isinstance(method, dict) else str(method)[:24]
-
-
-def _text(found: dict[str, Any], about: dict[str, Any], origin: dict[str, Any]) -> str:
+def _text(found: dict[str, Any], origin: dict[str, Any]) -> str:
     mean, lowest = found["psnr_mean"], found["psnr_lowest"]
     psnr = "unchanged" if mean is None else f"{mean} dB on average, {lowest} dB at the lowest"
-    said = {name: origin[name] for name in ("date", "commit", "command")} | {"program": origin["version"]}
-    return _CARD.format(**about | found | said, mark=_MARK, psnr=psnr)
+    said = {name: origin[name] for name in ("version", "date", "commit")}  # not the command: it may name private places
+    return _CARD.format(**found | said, mark=_MARK, psnr=psnr)
 
 
 _CARD = """\
@@ -91,8 +87,8 @@ they were.
 
 | | |
 |---|---|
-| method | `{method}` of `unlearnable` {program} |
-| budget | {norm}, eps {eps:.5g} of the range of a value |
+| method | `{method}` of `unlearnable` {version} |
+| budget | {budget} |
 | largest change | {max_abs_delta} of 255 grey levels |
 | PSNR | {psnr} |
 | changes that can be seen on flat areas | {flat} pictures |
@@ -107,5 +103,5 @@ they were.
 * Who cleans pictures before training (compression, smoothing, adversarial training) gets more out of them.
 * It gives no right to anybody: what may be done with the pictures is said by their owner, not here.
 
-Made on {date} by commit `{commit}` with `{command}`.
+Made on {date} by commit `{commit}`.
 """

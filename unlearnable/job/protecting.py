@@ -17,6 +17,7 @@ from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker
 from unlearnable.metrics import NOTICEABLE
+from unlearnable.protections import describe
 from unlearnable.run import Run
 
 _VERSION = 1
@@ -100,7 +101,7 @@ def protect(job: Job, run: Run) -> Summary:
             worker = Worker.of(job, choice, ready, source, destination)
             worked = _work(worker, manifest, run)
             _finish(destination, manifest)
-            card.write(destination, manifest, run, job.card)
+            card.write(destination, manifest, _named(choice), run, job.card)
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
@@ -215,6 +216,11 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},
     }
+
+
+def _named(choice: Choice) -> dict[str, object]:
+    norm = "" if choice.budget.norm == "none" else f"{choice.budget.norm}, eps "
+    return {"method": describe(choice.method)["name"], "budget": f"{norm}{choice.budget}"}
 
 
 def _listing(source: Collection) -> list[tuple[str, int | None]]:
