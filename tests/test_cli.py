@@ -62,7 +62,7 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["protect", "a", "b", "--metod", "em"], "unknown flag --metod: did you mean --method?"),
         (["protect", "a", "b", "--labels", "x"], "--labels must be one of auto, folders, none, got 'x'"),
         (["protect", "a", "b", "--format", "gif"], "--format must be one of keep, png, webp, got 'gif'"),
-        (["protect", "a", "b", "--engine", "ray"], "--engine must be one of local, got 'ray'"),
+        (["protect", "a", "b", "--engine", "spark"], "--engine must be one of local, ray, got 'spark'"),
         (["protect", "a", "b", "--eps", "300"], "0 to 1 (for example 8/255), got 300"),
         (["protect", "a", "b", "--eps", "much"], "a fraction such as 8/255 or a number from 0 to 1, got 'much'"),
         (["protect", "a", "b", "--eps"], "--eps needs a value"),

@@ -21,9 +21,9 @@ from unlearnable import authorisation, job
 from unlearnable.authorisation import published
 from unlearnable.authorisation.card import card, separates
 from unlearnable.authorisation.release import Release, release
-from unlearnable.protections._trajectory import drawn
 from unlearnable.protections.uge import UGE
 from unlearnable.run import Cancelled, Run
+from unlearnable.training import handed_out
 
 RUN = Run(seed=0, device="cpu", precision="fp32", save_every=0.0)
 METHOD = UGE(**UGE.presets["blind"] | {"model": "resnet8", "epochs": 2, "width": 4, "blocks": 1, "passes": 1,
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "photos" / "notes.txt").write_text("mine")
     (root / "policy.txt").write_text("For research — nothing else.\n\n# No heading\n")
     authorisation.make_key(root / "key.pem")
-    drawn(METHOD, tuple("0123456789"), 16, 5)[0].write(root / "given")
+    handed_out(METHOD, tuple("0123456789"), 16, 5)[0].write(root / "given")
     release(asked(root), RUN)
     return root
 

@@ -25,11 +25,10 @@ from unlearnable.job.card import changed_by
 from unlearnable.job.manifest import FILE, failures
 from unlearnable.perturbation import CONFIG
 from unlearnable.protections import describe
-from unlearnable.protections._trajectory import drawn
 from unlearnable.protections.uge import UGE
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
-from unlearnable.training import Authorised
+from unlearnable.training import Authorised, handed_out
 from unlearnable.training.authorised import BUNDLE, SIGNATURE, WEIGHTS
 
 PUBLIC, AUTHORISED = "public", "authorised"
@@ -150,7 +149,7 @@ def _hand_out(asked: Release, known: _Known) -> None:
     if folder.exists():
         return
     shutil.rmtree(scratch, ignore_errors=True)
-    networks = known.networks or drawn(asked.method, tuple(known.counts), known.size, secrets.randbits(63))
+    networks = known.networks or handed_out(asked.method, tuple(known.counts), known.size, secrets.randbits(63))
     for place, network in enumerate(networks):
         network.write(scratch / f"bundle-{place}")
     os.rename(scratch, folder)

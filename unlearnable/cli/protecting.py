@@ -10,7 +10,7 @@ from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError
 
 if TYPE_CHECKING:
-    from unlearnable.job import Preview, Summary
+    from unlearnable.job import Engine, Preview, Summary
     from unlearnable.job.remote import Place
     from unlearnable.protections import Protection
     from unlearnable.run import Run
@@ -35,7 +35,7 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
     parser.add_argument("--card", action="store_true", help="write a data card: README.md in DST, or beside a file")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
-    parser.add_argument("--engine", type=Literal["local"], default="local", help="where the work runs")
+    parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help="where the work runs")
 
 
 def fit_flags(parser: Parser, first: str) -> None:
@@ -86,7 +86,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
     if args.dry_run:
         return _planned(job.dry_run(asked))
     try:
-        done = job.protect(asked, run)
+        done = job.protect(asked, run, _engine(args.engine))
     except job.Halted as reason:
         raise UsageError(f"{reason}; once that is mended the same command with --resume goes on") from reason
     if destination.remote:
@@ -109,6 +109,16 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         done.failed > 0,
         _advice(done, args.destination if destination.remote else str(done.manifest)),
     )
+
+
+def _engine(name: Literal["local", "ray"]) -> "Engine":
+    if name == "local":
+        from unlearnable.job import local
+
+        return local
+    from unlearnable.engines.ray import on_ray
+
+    return on_ray
 
 
 def _advice(done: "Summary", place: str) -> str:

@@ -19,17 +19,13 @@ from torch import Tensor
 
 from unlearnable.data import ImageSet
 from unlearnable.engines.client import Client
+from unlearnable.engines.ray import ALONE
 from unlearnable.extras import imported
 from unlearnable.run import Run
 from unlearnable.training import Authorised
 from unlearnable.training.authorised import contents
 
-_ALONE = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what makes Ray listen on the loopback only
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning; clients are told their device
-}
+_ALONE = ALONE | {"FLWR_TELEMETRY_ENABLED": "0"}
 """Neither Flower nor Ray calls anybody, and nobody can call them; both read it when they are imported."""
 _ROOM = 40  # characters: Ray makes sockets below its folder, whose whole paths must stay below 108
 Measure = Callable[[int, Mapping[str, Tensor]], None]

@@ -64,15 +64,21 @@ class Job:
 def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
     """The places of a job, once it is sure that it may begin; nothing is written. Raises ValueError, one line."""
     _refuse_protected(job.source)
-    source = open_collection(job.source)
-    try:
-        destination = open_destination(job.destination, source)
+    with opened(job) as (source, destination):
         _check_container(job, destination)
         _check_state(job, destination)
         _check_writable(destination.root)
         if job.card:
             card.check(destination, source)
         yield source, destination
+
+
+@contextmanager
+def opened(job: Job) -> Iterator[tuple[Collection, Destination]]:
+    """The places of a job as they are. Raises ValueError, one line, where the source is not there."""
+    source = open_collection(job.source)
+    try:
+        yield source, open_destination(job.destination, source)
     finally:
         source.close()
 
@@ -87,6 +93,11 @@ def find_manifest(path: Path) -> Path | None:
 def manifest_of(destination: Destination) -> Path:
     """Where the manifest of a destination lies, there or not."""
     return destination.bookkeeping / FILE
+
+
+def fitted_of(destination: Destination) -> Path:
+    """The folder of a perturbation that was fitted for this job alone."""
+    return destination.bookkeeping / "perturbation"
 
 
 def scratch_of(destination: Destination) -> Path:

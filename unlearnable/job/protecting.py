@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +81,20 @@ def dry_run(job: Job) -> Preview:
         return Preview(sound, len(source.items) - len(refused) - sound, refused, job.method, str(choice.budget))
 
 
-def protect(job: Job, run: Run) -> Summary:
+Engine = Callable[[Job, Worker, Iterable[Row], Run], Generator[tuple[Row, Outcome], None, None]]
+"""Does the files of a job that are not done: (row, what became of it), in the order they finish. Raises `Cancelled`
+where the run is, `Halted` where the destination takes no more."""
+
+
+def local(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator[tuple[Row, Outcome], None, None]:
+    """The engine of one machine: a thread for each of its cores."""
+    return results(worker, rows, run)
+
+
+def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
     """Protects every picture of a collection, and copies every other file as it is.
+
+    The bytes are the same whichever engine does the work, and a job may be resumed on another.
 
     Kill it at any moment: the same job with resume=True gives the same bytes as one that was never stopped.
     A picture that cannot be protected is in the manifest with the reason, and nowhere in the destination.
@@ -99,7 +111,7 @@ def protect(job: Job, run: Run) -> Summary:
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
             _forget_lost(destination, manifest)
             worker = Worker.of(job, choice, ready, source, destination)
-            worked = _work(worker, manifest, run)
+            worked = _work(engine, job, worker, manifest, run)
             _finish(destination, manifest)
             card.write(destination, manifest, _named(choice), run, job.card)
             return Summary(
@@ -117,7 +129,7 @@ def _prepare(
     given = None if choice.folder is None else fitting.load(choice.folder, choice.budget)
     if given and not choice.method.transfers and given.pictures != fitting.digest(item.name for item in pictures):
         raise ValueError(f"{choice.folder} was fitted to other pictures and serves only those: fit it to these")
-    folder = choice.folder or destination.bookkeeping / "perturbation"
+    folder = choice.folder or places.fitted_of(destination)
     if manifest.get("prepared"):
         return given or fitting.load(folder, choice.budget)
     known = given.known if given else None
@@ -133,7 +145,7 @@ def _prepare(
     return ready
 
 
-def _work(worker: Worker, manifest: Manifest, run: Run) -> int:
+def _work(engine: Engine, job: Job, worker: Worker, manifest: Manifest, run: Run) -> int:
     """Every file that is not done; the number of pictures protected. What is done is recorded however this ends."""
     total = manifest.count()
     done = manifest.count("protected", "copied")
@@ -141,7 +153,7 @@ def _work(worker: Worker, manifest: Manifest, run: Run) -> int:
     began = reported = time.monotonic()
     worked = 0
     try:
-        with closing(results(worker, manifest.rows("waiting", "failed"), run)) as finished:
+        with closing(engine(job, worker, manifest.rows("waiting", "failed"), run)) as finished:
             for row, outcome in finished:
                 batch.add(row, outcome)
                 worked += outcome.status == "protected"

@@ -1,6 +1,7 @@
 """One file of a job, from reading it to having read back what was written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from unlearnable.files import (
     sniff,
     stems,
 )
+from unlearnable.job import fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
 from unlearnable.job.parallel import decoded
@@ -41,6 +43,18 @@ class Worker:
         counted = stems(item.name for item in source.items)
         missed = frozenset() if choice.method.transfers else ready.unreadable
         return cls(source, destination, ready.perturbation, choice.budget, job.container, counted, missed)
+
+    @classmethod
+    @contextmanager
+    def again(cls, job: Job) -> Iterator["Worker"]:
+        """The worker of a job that is under way, in another process: places and perturbation as that job has them.
+
+        Raises ValueError where they are not there any more.
+        """
+        choice = fitting.choose(job.method, job.eps)
+        with places.opened(job) as (source, destination):
+            folder = choice.folder or places.fitted_of(destination)
+            yield cls.of(job, choice, fitting.load(folder, choice.budget), source, destination)
 
     def __call__(self, row: Row) -> tuple[Row, Outcome]:
         """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""

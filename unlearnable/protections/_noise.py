@@ -1,8 +1,9 @@
 """The images of a fit and the perturbations that are sought for them, batch by batch; and what the fit is called."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from unlearnable.data import ImageSet
@@ -31,6 +32,12 @@ def drawn(n: int, stage: str, step: int, batch: int, run: Run) -> Index:
 def read(table: Tensor, rows: Tensor, run: Run) -> Tensor:
     """Rows of a tensor that may lie in memory or on the run's device, on that device."""
     return table[rows.to(table.device)].to(run.at)
+
+
+def own_noise(stream: str, rows: Index, shape: Sequence[int], seed: int) -> Float32[Tensor, "n ..."]:
+    """Standard normal values for each image, by seed and row: its own wherever it comes."""
+    run = Run(seed)
+    return torch.stack([torch.randn(*shape, generator=run.rng(stream, int(row))) for row in rows])
 
 
 class NoisyImages:

@@ -4,8 +4,7 @@ of UGE (Ye and Wang, CVPR 2024, arXiv 2404.14016).
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,52 +18,11 @@ from unlearnable.protections._generating import Settled
 from unlearnable.protections._noise import read
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
-from unlearnable.training import Authorised, Handed, Recipe
+from unlearnable.training import Authorised
 
 Granularity = Literal["batch", "class", "sample"]
 Scope = Literal["layer", "all"]
 Combine = Literal["mean", "worst"]
-
-
-@runtime_checkable
-class Handing(Protocol):
-    """A method that hands out networks: the fields of UGE that say which."""
-
-    @property
-    def bundles(self) -> tuple[str, ...]: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def networks(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def blind(self) -> bool: ...
-
-
-def drawn(method: Handing, classes: Sequence[str], size: int, seed: int) -> list[Authorised]:
-    """The networks that a method without bundles hands out for images of `size` pixels: whoever knows the seed can draw
-    them too. Raises ValueError where there are no such networks.
-    """
-    recipe = Recipe(model=method.model, epochs=method.epochs)
-    handed = [Handed("blind" if method.blind else "plain", which) for which in range(method.networks)]
-    return [Authorised.drawn(one.change(recipe), classes, size, seed) for one in handed]
-
-
-def given(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
-    """The networks of bundles; where there are none, those that this seed hands out, and their bundles are written down
-    beside the result. Raises ValueError where a bundle cannot be read, or is for other images or classes.
-    """
-    if method.bundles:
-        found = [Authorised.read(Path(folder)) for folder in method.bundles]
-        for one in found:
-            one.check(data)
-        return found
-    made = drawn(method, data.classes, data.size, run.seed)
-    for which, one in enumerate(made):
-        if (folder := run.beside(f"authorised-{which}")) is not None and not folder.exists():
-            one.write(folder)
-    return made
 
 
 def unseen(networks: Sequence[Authorised], data: ImageSet, run: Run) -> Direction:

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.protections._noise import own_noise
 from unlearnable.run import Run
 
 Processes = Float32[Tensor, "k 3 3 3"]
@@ -88,11 +89,10 @@ class Autoregressive:
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
         known(labels, len(self.processes), "label")
-        run, side = Run(self.seed), self.size + _MARGIN
-        change = torch.zeros(x.shape, dtype=torch.float64)
+        start, change = (3, *[self.size + _MARGIN] * 2), torch.zeros(x.shape, dtype=torch.float64)
         for label in labels.unique():
             mine = (labels == label).nonzero()[:, 0]
-            noise = torch.stack([torch.randn(3, side, side, generator=run.rng("ar", int(index[n]))) for n in mine])
+            noise = own_noise("ar", index[mine], start, self.seed)
             change[mine] = followed(self.processes[label][None], noise.double()[None])[0]
         scale = self.rms / change.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
         return x + (change * scale).to(x)

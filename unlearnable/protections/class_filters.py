@@ -36,6 +36,7 @@ class ClassFilters:
 
     needs_labels = True
     needs_images: ClassVar[bool] = False
+    transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {"imagenet100": {"kernel": 9, "blur": 0.06}}
 
     budget: Budget = field(default=UNBOUNDED)
@@ -45,10 +46,6 @@ class ClassFilters:
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd and at least 1, got {self.kernel}")
-
-    @property
-    def transfers(self) -> bool:
-        return True
 
     def fit(self, data: ImageSet, run: Run) -> "Filters":
         """For each class a kernel of uniform weights in 0..blur, one of them, anywhere, set to 1."""

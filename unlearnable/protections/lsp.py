@@ -24,6 +24,7 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.protections._noise import own_noise
 from unlearnable.run import Run
 
 
@@ -36,6 +37,7 @@ class LSP:
 
     needs_labels = True
     needs_images: ClassVar[bool] = False
+    transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"budget": {"norm": "l2", "eps": 6 / 255}, "overdrive": 1.0},
     }
@@ -44,10 +46,6 @@ class LSP:
     patch: int = 8
     class_sep: float = 10.0
     overdrive: float = 1.5
-
-    @property
-    def transfers(self) -> bool:
-        return True
 
     def fit(self, data: ImageSet, run: Run) -> "Patches":
         """A vertex of a hypercube and a covariance for each class, as scikit-learn's make_classification has them."""
@@ -75,8 +73,7 @@ class Patches:
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
         known(labels, len(self.centres), "label")
-        run = Run(self.seed)
-        noise = [torch.randn(self.centres.shape[1], generator=run.rng("lsp", int(row))) for row in index]
+        noise = own_noise("lsp", index, (self.centres.shape[1],), self.seed)
         points = torch.stack([z @ self.spread[k] + self.centres[k] for z, k in zip(noise, labels, strict=True)])
         grid = -(-self.size // self.patch)
         pattern = points.reshape(-1, 3, grid, grid).repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)

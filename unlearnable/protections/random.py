@@ -26,6 +26,7 @@ class Random:
     """+eps or -eps at every value, drawn for each image or for each class. Raises ValueError for an unknown scope."""
 
     needs_images: ClassVar[bool] = False
+    transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {"class": {"scope": "class"}}
 
     budget: Budget = field(default=LINF8)
@@ -37,10 +38,6 @@ class Random:
     @property
     def needs_labels(self) -> bool:
         return self.scope == "class"
-
-    @property
-    def transfers(self) -> bool:
-        return True
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Nothing is learned: only the seed and the size are kept, or one pattern for each class."""

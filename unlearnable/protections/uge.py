@@ -30,11 +30,11 @@ from unlearnable.protections._generating import Generating, Objective, Weighted
 from unlearnable.protections._noise import Staged
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.protections._shortcut import Schooling, Shortcut
-from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, given, unseen
+from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, unseen
 from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._words import check_words
 from unlearnable.run import Run
-from unlearnable.training import Authorised
+from unlearnable.training import Authorised, given
 
 _FORMS: dict[str, dict[str, Any]] = {
     "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},

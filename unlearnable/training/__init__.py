@@ -4,6 +4,8 @@ from unlearnable.training.authorised import Authorised as Authorised
 from unlearnable.training.contrastive import Contrastive as Contrastive
 from unlearnable.training.handed import Form as Form
 from unlearnable.training.handed import Handed as Handed
+from unlearnable.training.handing import given as given
+from unlearnable.training.handing import handed_out as handed_out
 from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import divergence as divergence
 from unlearnable.training.network import forward as forward
