@@ -17,7 +17,7 @@ LAYERS = (
     ("data", "models"),
     ("encoders",),
     ("perturbation", "training", "labelling", "score"),
-    ("protections", "adversaries", "metrics"),
+    ("protections", "adversaries", "metrics", "pretrained"),
     ("job", "experiment"),
     ("authorisation", "tables", "suites", "export", "engines"),
     ("demo", "doctor"),

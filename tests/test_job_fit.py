@@ -22,7 +22,7 @@ def test_a_fitted_folder_gives_what_its_name_gives(tmp_path: Path) -> None:
     source = folder(tmp_path / "src")
     job(source, tmp_path / "by-name")
     out = fitted(source, tmp_path / "fitted")
-    assert {path.name for path in out.iterdir()} == {"config.json", "perturbation.safetensors"}
+    assert {path.name for path in out.iterdir()} == {"README.md", "config.json", "perturbation.safetensors"}
     summary = job(source, tmp_path / "by-folder", method=str(out))
     assert tree(tmp_path / "by-folder") == tree(tmp_path / "by-name")
     assert (summary.method, summary.eps) == (str(out), "8/255")

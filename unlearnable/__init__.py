@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers; at run time the same names are imported 
     from unlearnable.perturbation import apply as apply
     from unlearnable.pixels import Budget as Budget
     from unlearnable.pixels import release as release
+    from unlearnable.pretrained import FittedProtection as FittedProtection
     from unlearnable.protections import PROTECTIONS as PROTECTIONS
     from unlearnable.protections import protection as protection
     from unlearnable.run import Run as Run
@@ -30,6 +31,7 @@ _HOMES = {
     "job": ("Job", "protect", "verify"),
     "perturbation": ("apply",),
     "pixels": ("Budget", "release"),
+    "pretrained": ("FittedProtection",),
     "protections": ("PROTECTIONS", "protection"),
     "run": ("Run",),
     "training": ("Recipe",),

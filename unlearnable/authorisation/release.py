@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from unlearnable.authorisation.keys import fingerprint, private_key, public_text
 from unlearnable.authorisation.signing import of_same_classes, policy_text, sign
 from unlearnable.data import labelled_as, load_labelled
 from unlearnable.files import BOOKKEEPING, Container
-from unlearnable.job.manifest import FILE, Manifest, failures
+from unlearnable.job.card import changed_by
+from unlearnable.job.manifest import FILE, failures
 from unlearnable.perturbation import CONFIG
 from unlearnable.protections import describe
 from unlearnable.protections.uge import UGE
@@ -188,7 +188,7 @@ def _report(asked: Release, known: _Known, run: Run) -> dict[str, Any]:
     private = [folder / name for folder in bundles for name in (BUNDLE, WEIGHTS)]
     if leaked := published.same_as(sums, private if asked.key is None else [*private, asked.key]):
         raise ValueError(f"{leaked!r} in SRC is a bundle's or the key: move it out of there and name a new OUT")
-    said: dict[str, Any] = {"format": 1} | _changed(asked.work / "job" / FILE)
+    said: dict[str, Any] = {"format": 1} | changed_by(asked.work / "job" / FILE)
     said |= {"classes": known.counts, "size": known.size, "method": asked.named, "eps": str(asked.method.budget)}
     said |= {"pictures_sha256": published.fingerprint(sums), "policy": known.policy, "signed": None, "measured": None}
     trained = replace(run, directory=asked.work / "trained")
@@ -203,16 +203,6 @@ def _report(asked: Release, known: _Known, run: Run) -> dict[str, Any]:
         said["signed"] = {"key": fingerprint(known.key), "public_key": known.key, "signature": signature}
     origin = provenance(run)
     return said | {"provenance": {name: origin[name] for name in ("version", "commit", "command", "date")}}
-
-
-def _changed(manifest: Path) -> dict[str, Any]:
-    """What the job did, from its manifest. psnr: in dB, None where no picture changed."""
-    with closing(Manifest(manifest, writing=False)) as found:
-        levels = [row.outcome.psnr for row in found.rows("protected") if row.outcome.psnr is not None]
-        counts = {"pictures": found.count("protected"), "copied": found.count("copied")}
-        counts |= {"failed": found.count("failed"), "max_abs_delta": found.max_delta()}
-    mean = round(sum(levels) / len(levels), 2) if levels else None
-    return counts | {"psnr_mean": mean, "psnr_lowest": round(min(levels), 2) if levels else None}
 
 
 def _publish(asked: Release, report: dict[str, Any]) -> None:

@@ -11,12 +11,13 @@ from unlearnable.cli.parsing import Number, Parser, UsageError
 
 if TYPE_CHECKING:
     from unlearnable.job import Engine, Preview, Summary
+    from unlearnable.job.remote import Place
     from unlearnable.protections import Protection
     from unlearnable.run import Run
 
 Labelling = Literal["auto", "folders", "none"]
 Container = Literal["keep", "png", "webp"]
-SRC = "a picture, a folder, a .zip, .tar or .parquet; never written to"
+SRC = "a picture, a folder, an archive, table or array file, or an address of one; never written to"
 EPS = "the largest change of a value, such as 8/255"
 
 
@@ -32,6 +33,7 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--format", type=Container, default="keep", help="what pictures are written as")
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
+    parser.add_argument("--card", action="store_true", help="write a data card: README.md in DST, or beside a file")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
     parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help="where the work runs")
 
@@ -61,12 +63,25 @@ def verify_flags(parser: Parser, first: str) -> None:
 
 def protect(args: Namespace, run: "Run") -> Answer:
     """Protects a collection."""
+    from unlearnable.job import remote
+
+    with remote.places(args.source, args.destination, args.resume, args.overwrite) as (source, destination):
+        if destination.remote and not args.resume:
+            destination.refuse_taken(args.overwrite)
+        if source.remote:
+            source.fetch(run)
+        return _protect(args, source, destination, run)
+
+
+def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run") -> Answer:
+    """What is at hand on this machine; where DST is elsewhere it is checked, then put there."""
     from unlearnable import job
     from unlearnable.pixels import parse_eps
 
     asked = job.Job(
-        Path(args.source), Path(args.destination), args.method or job.DEFAULT_METHOD,
+        source.path, destination.path, args.method or job.DEFAULT_METHOD,
         None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
+        args.card,
     )  # fmt: skip
     if args.dry_run:
         return _planned(job.dry_run(asked))
@@ -74,12 +89,26 @@ def protect(args: Namespace, run: "Run") -> Answer:
         done = job.protect(asked, run, _engine(args.engine))
     except job.Halted as reason:
         raise UsageError(f"{reason}; once that is mended the same command with --resume goes on") from reason
+    if destination.remote:
+        found = job.verify(source.path, destination.path, run)
+        if found.bad:
+            raise UsageError(
+                f"DST {args.destination!r}: {found.bad} outputs are not as they should be: nothing was put"
+            )
+        destination.deliver(run)
     text = (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
         f"to check it again: unlearnable verify {args.source} {args.destination}"
     )
-    return Answer(_summary(done), text, done.failures, done.failed > 0, _advice(done))
+    failures = tuple(done.failures) if source.remote or destination.remote else done.failures
+    return Answer(
+        _summary(done),
+        text,
+        failures,
+        done.failed > 0,
+        _advice(done, args.destination if destination.remote else str(done.manifest)),
+    )
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":
@@ -92,7 +121,7 @@ def _engine(name: Literal["local", "ray"]) -> "Engine":
     return on_ray
 
 
-def _advice(done: "Summary") -> str:
+def _advice(done: "Summary", place: str) -> str:
     """Where the change shows, and what to do; nothing where it does not."""
     if not done.showing:
         return ""
@@ -100,7 +129,7 @@ def _advice(done: "Summary") -> str:
     named = ", ".join(done.shown_most) + (f" and {more} more" if more else "")
     return (
         f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen "
-        f"({named}; flat_step in {done.manifest}): a smaller --eps shows less, and protects less"
+        f"({named}; flat_step in {place}): a smaller --eps shows less, and protects less"
     )
 
 
@@ -166,8 +195,10 @@ def fields_of(method: "Protection") -> list[str]:
 def verify(args: Namespace, run: "Run") -> Answer:
     """Compares a protected collection with its originals."""
     from unlearnable import job
+    from unlearnable.job import remote
 
-    found = job.verify(Path(args.source), Path(args.destination), run)
+    with remote.copies(args.source, args.destination, run) as (source, destination):
+        found = job.verify(source, destination, run)
     said = {key: getattr(found, key) for key in ("checked", "bad", "max_abs_delta", "missing")}
     text = (
         f"{found.checked} checked, {found.bad} bad, {found.missing} missing; "

@@ -1,7 +1,7 @@
 """Files in, files out: collections of any size, pictures written back with only their colour samples changed."""
 
 from unlearnable.files.collection import Collection as Collection
-from unlearnable.files.collection import open_collection as open_collection
+from unlearnable.files.collection import Packable as Packable
 from unlearnable.files.destination import Destination as Destination
 from unlearnable.files.destination import open_destination as open_destination
 from unlearnable.files.formats import Container as Container
@@ -17,3 +17,5 @@ from unlearnable.files.picture import decode as decode
 from unlearnable.files.picture import encode as encode
 from unlearnable.files.picture import matches as matches
 from unlearnable.files.refused import Refused as Refused
+from unlearnable.files.sources import kind_of as kind_of
+from unlearnable.files.sources import open_collection as open_collection

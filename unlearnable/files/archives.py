@@ -1,6 +1,7 @@
 """Zip and tar: listed with suspicion, read member by member, packed so that equal contents give equal bytes."""
 
 import gzip
+import json
 import os
 import shutil
 import stat
@@ -12,8 +13,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, ClassVar, cast
 
+from unlearnable.files.collection import Packable, Staged
 from unlearnable.files.item import (
     MAX_BYTES,
     TOO_LARGE,
@@ -29,6 +31,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o644
 _ENCRYPTED = 0x1
 _COPY = 1 << 20
+_CLASS_KEYS = ("cls", "label", "class", "class_name")
 
 
 _DAMAGE = (
@@ -50,8 +53,10 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
         raise ValueError(f"SRC {str(path)!r} is not a readable {kind} archive: {error}") from error
 
 
-class Zip:
+class Zip(Packable):
     """A .zip; items sorted by the bytes of their names."""
+
+    kind: ClassVar[str] = "zip"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,6 +88,10 @@ class Zip:
     def label(self, item: Item) -> str | None:
         return parent_label(item.name)
 
+    def pack(self, out: Path, staged: Staged) -> None:
+        with open(out, "wb") as file:
+            pack_zip(file, (staged[item.name] for item in self.items if item.problem is None and item.name in staged))
+
     def close(self) -> None:
         self._file.close()
 
@@ -98,30 +107,44 @@ def _zip_problem(info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-class Tar:
+class Tar(Packable):
     """A .tar, .tar.gz or .tgz, WebDataset shards among them; items in the order of the archive.
 
     A compressed one is unpacked once into an unnamed temporary file: to read a member of it would otherwise mean to
     decompress all that lies before.
     """
 
+    kind: ClassVar[str] = "tar"
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
         with _readable(path, "tar"):
-            self._file = _plain(path)
+            self._unpacked = None if _is_plain(path) else _unpacked(path)
             self._places: dict[str, tuple[int, int]] = {}
             try:
-                self.items = tuple(self._list())
+                with self._opened() as file:
+                    self.items = tuple(self._list(file))
             except BaseException:
-                self._file.close()
+                self.close()
                 raise
-        self._classes = {_key(name): name for name in self._places if name.endswith(".cls")}
+        self._classes = {_key(name): name for name in self._places if name.endswith((".cls", ".json"))}
+        self._classes |= {_key(name): name for name in self._places if name.endswith(".cls")}
 
-    def _list(self) -> Iterable[Item]:
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        """The plain archive. One that is not compressed is not held open: there may be thousands of shards."""
+        if self._unpacked is not None:
+            with self._lock:
+                yield self._unpacked
+        else:
+            with open(self.path, "rb") as file:
+                yield file
+
+    def _list(self, file: IO[bytes]) -> Iterable[Item]:
         seen: set[str] = set()
         items: list[Item] = []
-        with tarfile.open(fileobj=self._file, mode="r:") as archive:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
             while member := self._next(archive, items):
                 archive.members.clear()  # type: ignore[attr-defined]  # else each would stay in memory
                 if member.isdir():
@@ -149,9 +172,9 @@ class Tar:
     def read(self, item: Item) -> bytes:
         check_item(item)
         start, size = self._places[item.name]
-        with self._lock, refusing("cannot be read from the archive"):
-            self._file.seek(start)
-            data = self._file.read(size)
+        with refusing("cannot be read from the archive"), self._opened() as file:
+            file.seek(start)
+            data = file.read(size)
         if len(data) != size:
             raise Refused(f"the archive is cut short inside this member ({len(data)} of {size} bytes)")
         return data
@@ -160,10 +183,17 @@ class Tar:
         name = self._classes.get(_key(item.name))
         if name is None:
             return parent_label(item.name)
-        return self.read(Item(name)).decode(errors="replace").strip() or None
+        text = self.read(Item(name)).decode(errors="replace").strip()
+        return (_class_in(text) or parent_label(item.name)) if name.endswith(".json") else text or None
+
+    def pack(self, out: Path, staged: Staged) -> None:
+        with open(out, "wb") as file:
+            written = (staged[item.name] for item in self.items if item.problem is None and item.name in staged)
+            pack_tar(file, written, compressed=not _is_plain(out))
 
     def close(self) -> None:
-        self._file.close()
+        if self._unpacked is not None:
+            self._unpacked.close()
 
 
 def _key(name: str) -> str:
@@ -172,9 +202,22 @@ def _key(name: str) -> str:
     return folder + slash + file.partition(".")[0]
 
 
-def _plain(path: Path) -> IO[bytes]:
-    if path.name.lower().endswith(".tar"):
-        return open(path, "rb")
+def _class_in(text: str) -> str | None:
+    """The class that the .json member of a sample says, under one of the names in use."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return None
+    found = (said.get(key) for key in _CLASS_KEYS) if isinstance(said, dict) else ()
+    label = next((value for value in found if isinstance(value, str | int) and value != ""), None)
+    return None if label is None else str(label)
+
+
+def _is_plain(path: Path) -> bool:
+    return path.name.lower().endswith(".tar")
+
+
+def _unpacked(path: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by Tar.close
     try:
         with gzip.open(path) as packed:

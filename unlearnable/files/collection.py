@@ -1,23 +1,19 @@
-"""Sources: a file, a folder, an archive or a table of pictures, each listed once and read item by item."""
+"""What a source of pictures can do, whatever its format."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
-from unlearnable.files import archives, parquet
-from unlearnable.files.folder import Folder, listed
 from unlearnable.files.item import Item
 
-Kind = Literal["zip", "tar", "parquet"]
-_KINDS: dict[str, Kind] = {
-    ".zip": "zip",
-    ".tar": "tar", ".tar.gz": "tar", ".tgz": "tar",
-    ".parquet": "parquet",
-}  # fmt: skip
+Staged = Mapping[str, tuple[str, Path]]
+"""Item name -> (output name, file that holds the output), of every item that has an output."""
 
 
 @runtime_checkable
 class Collection(Protocol):
-    """A listed source. Order of `items`: folder and zip by the bytes of their names, tar and table as stored."""
+    """A listed source. Order of `items`: folder and zip by the bytes of their names, everything else as stored."""
 
     @property
     def path(self) -> Path: ...
@@ -29,37 +25,37 @@ class Collection(Protocol):
         ...
 
     def label(self, item: Item) -> str | None:
-        """Its class: its folder, or what the table or the `.cls` member beside it says; None where unknown."""
+        """Its class: its folder, or what the table, the array or the member beside it says; None where unknown."""
         ...
 
     def close(self) -> None: ...
 
 
-def open_collection(path: Path) -> Collection:
-    """Lists a file, a folder (recursively), a .zip, .tar, .tar.gz, .tgz or a .parquet.
+class Packable(ABC):
+    """A source in a format of its own, which protected pictures can be packed into again; also a `Collection`.
 
-    Raises ValueError, one line, where there is none or it cannot be listed.
-    """
-    try:
-        if path.is_dir():
-            return listed(path)
-        if not path.is_file():
-            raise ValueError(f"SRC {str(path)!r} is neither a file nor a folder: check the path")
-        kind = archive_kind(path)
-        if kind is None:
-            return Folder(path, (Item(path.name),))
-        return _open_archive(path, kind)
-    except OSError as error:
-        raise ValueError(f"SRC {str(path)!r} cannot be read: {error.strerror or error}") from error
+    kind: its name in messages; folder: it is a folder of files, not one file; encoded: its pictures are stored as
+    files of some type, not as bare arrays of samples."""
 
+    kind: ClassVar[str]
+    folder: ClassVar[bool] = False
+    encoded: ClassVar[bool] = True
+    path: Path
+    items: tuple[Item, ...]
 
-def _open_archive(path: Path, kind: Kind) -> Collection:
-    if kind == "parquet":
-        return parquet.Table(path)
-    return archives.Zip(path) if kind == "zip" else archives.Tar(path)
+    @abstractmethod
+    def __init__(self, path: Path) -> None: ...
 
+    @abstractmethod
+    def read(self, item: Item) -> bytes: ...
 
-def archive_kind(path: Path) -> Kind | None:
-    """Which kind of archive or table the name promises."""
-    name = path.name.lower()
-    return next((kind for suffix, kind in _KINDS.items() if name.endswith(suffix)), None)
+    @abstractmethod
+    def label(self, item: Item) -> str | None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def pack(self, out: Path, staged: Staged) -> None:
+        """Writes the collection again to `out`, which is not there yet: the same but for its pictures, which come from
+        `staged`; where one has no output there is none, never the original. OSError where the disk is full."""

@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from unlearnable.files import archives, parquet
-from unlearnable.files.collection import Collection, Kind, archive_kind
+from unlearnable.files.collection import Collection, Packable, Staged
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.refused import Refused
+from unlearnable.files.sources import kind_of, open_collection, promised
 
 _ABOUT_THE_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
 
@@ -20,12 +19,12 @@ _ABOUT_THE_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR
 @dataclass(frozen=True, slots=True)
 class Destination:
     """path: what the user asked for.    root: the folder where outputs and bookkeeping lie until `finish`.
-    kind: what `finish` packs `root` into; None where `root` is `path` and nothing is packed."""
+    packing: what packs `root` into `path` at the end, the source; None where `root` is `path`, nothing to be packed."""
 
     path: Path
     root: Path
     source: Collection
-    kind: Kind | None
+    packing: Packable | None
 
     @property
     def bookkeeping(self) -> Path:
@@ -66,29 +65,29 @@ class Destination:
             raise Refused("a folder or the source itself stands where it would go: rename one of them")
 
     def finish(self, names: Mapping[str, str]) -> None:
-        """Packs the outputs into `path` (by a temporary file beside it), then empties `root` but for its bookkeeping.
+        """Packs the outputs, reads back what was packed, puts it at `path` and empties `root` but for its bookkeeping.
 
-        names: item name -> output name, of all items that were written. Does nothing where the destination is a folder.
+        names: item name -> output name, of all items that were written. Does nothing where nothing is to be packed.
+        Raises OSError where the disk is full or what was packed is not what was written.
         """
-        if self.kind is None:
+        if self.packing is None:
             return
         written = [item.name for item in self.source.items if item.problem is None and item.name in names]
         staged = {name: (names[name], self.path_of(names[name])) for name in written}
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        with open(temporary, "wb") as out:
-            self._pack(out, staged)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, self.path)
+        made = self.bookkeeping / "packing" / self.path.name  # the same name, which says how it is packed
+        shutil.rmtree(made.parent, ignore_errors=True)
+        made.parent.mkdir()
+        self.packing.pack(made, staged)
+        _check_packed(made, staged)
+        for file in [made, *made.rglob("*")]:
+            if file.is_file():
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
+        if self.path.is_dir():  # of the same kind, or empty: `check_place` has said so
+            self.path.rename(made.parent / "former")
+        os.replace(made, self.path)
+        shutil.rmtree(made.parent)
         self._empty()
-
-    def _pack(self, out: IO[bytes], staged: Mapping[str, tuple[str, Path]]) -> None:
-        if isinstance(self.source, parquet.Table):
-            self.source.pack(out, staged)
-        elif self.kind == "zip":
-            archives.pack_zip(out, staged.values())
-        else:
-            archives.pack_tar(out, staged.values(), compressed=not self.path.name.lower().endswith(".tar"))
 
     def _empty(self) -> None:
         for child in self.root.iterdir():
@@ -101,17 +100,56 @@ class Destination:
 
 
 def open_destination(path: Path, source: Collection) -> Destination:
-    """The place for the outputs of `source`; makes nothing on disk yet. A folder does for any source; an archive or
-    table only for a source of the same kind. Raises ValueError, one line, for all else and for a place inside SRC."""
-    kind = None if path.is_dir() else archive_kind(path)
+    """The place for the outputs of `source`; makes nothing on disk yet. A folder does for any source of one file; an
+    archive, table or array file only for a source of the same kind. What is a folder of a format of its own becomes
+    such a folder again. Raises ValueError, one line, for all else and for a place inside SRC.
+    """
+    if isinstance(source, Packable) and source.folder:
+        return _folder_of_its_kind(path, source)
+    kind = None if path.is_dir() else promised(path.name)
     if kind is None and not path.is_dir() and (path.exists() or is_picture_name(path.name)):
         raise ValueError(f"DST {str(path)!r} must be a folder: name one, the outputs keep their names in it")
-    if kind is not None and (source.path.is_dir() or archive_kind(source.path) != kind):
-        raise ValueError(f"DST {str(path)!r} would be a {kind} but SRC is not one: name a folder, or the type of SRC")
+    packing = source if kind is not None and isinstance(source, kind) else None
+    if kind is not None and packing is None:
+        raise ValueError(
+            f"DST {str(path)!r} would be a {kind.kind} but SRC is not one: name a folder, or the type of SRC"
+        )
     _refuse_overlap(path, source.path)
-    if kind is None:
+    if packing is None:
         return Destination(path, path, source, None)
-    return Destination(path, path.with_name(f"{path.name}.partial"), source, kind)
+    return Destination(path, path.with_name(f"{path.name}.partial"), source, packing)
+
+
+def _folder_of_its_kind(path: Path, source: Packable) -> Destination:
+    if promised(path.name) is not None or is_picture_name(path.name) or (path.exists() and not path.is_dir()):
+        raise ValueError(f"DST {str(path)!r} must be a folder, as SRC is a {source.kind}: name one")
+    _refuse_overlap(path, source.path)
+    if not source.path.exists() and path.resolve() == source.path.resolve().parent:  # a pattern of names
+        raise ValueError(f"DST {str(path)!r} is the folder of SRC, which is never written to: name another place")
+    place = Path(os.path.abspath(path))
+    if _is_full(place) and kind_of(place) is not type(source):
+        raise ValueError(f"DST {str(path)!r} is not empty, and no {source.kind}: name a new folder")
+    return Destination(path, place.with_name(f"{place.name}.partial"), source, source)
+
+
+def _is_full(path: Path) -> bool:
+    return path.is_dir() and any(path.iterdir())
+
+
+def _check_packed(made: Path, staged: Staged) -> None:
+    """Every output is read back from what was packed. Raises OSError where one is not what was written."""
+    found = open_collection(made)
+    try:
+        items = {item.name: item for item in found.items}
+        for name, path in staged.values():
+            try:
+                same = found.read(items[name]) == path.read_bytes()
+            except (KeyError, Refused):
+                same = False
+            if not same:
+                raise OSError(errno.EIO, f"{name!r} reads back wrong from what was packed")
+    finally:
+        found.close()
 
 
 def _refuse_overlap(path: Path, source: Path) -> None:
@@ -120,5 +158,5 @@ def _refuse_overlap(path: Path, source: Path) -> None:
         raise ValueError(f"DST {str(path)!r} is SRC itself, which is never written to: name another place")
     if source.is_dir() and (there.is_relative_to(here) or here.is_relative_to(there)):
         raise ValueError(f"DST {str(path)!r} and SRC {str(source)!r} lie inside each other: name another place")
-    if archive_kind(source) is None and not source.is_dir() and there == here.parent:
+    if kind_of(source) is None and not source.is_dir() and there == here.parent:
         raise ValueError(f"DST {str(path)!r} is the folder of SRC, which would be overwritten: name another place")

@@ -93,6 +93,12 @@ def encode(picture: Picture, planes: Samples) -> bytes:
         return file.getvalue()
 
 
+def plain(samples: NDArray[np.uint8]) -> bytes:
+    """A BMP that holds (h, w, 1 or 3) samples and nothing else: what `encode` writes for it is this file again."""
+    mode = "L" if samples.shape[2] == 1 else "RGB"
+    return encode(Picture(samples, None, mode, "BMP", "BMP", opening.DEFLATE, Metadata(), ()), samples)
+
+
 def matches(picture: Picture, planes: Samples, data: bytes, name: str) -> str | None:
     """Reads back a written file: None where it holds `planes` and all else of `picture`, else what is wrong."""
     try:

@@ -16,6 +16,7 @@ from unlearnable.files import Collection, Item, Refused, decode, is_picture_name
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
+from unlearnable.pretrained import write_card
 from unlearnable.protections import PROTECTIONS, SHIPPED, Protection, describe, protection
 from unlearnable.run import KEPT, Run, ranks
 
@@ -79,8 +80,9 @@ def _fitted_choice(folder: Path, eps: float | None) -> Choice:
 def fit(
     method: Protection, source: Path, out: Path, run: Run, labels: Wanted = "auto", size: int | None = None
 ) -> None:
-    """Fits a protection to the pictures of a folder or archive: config.json and perturbation.safetensors in `out`,
-    usable as the method of a job. size: working size in pixels, by default that of small square pictures, else 64.
+    """Fits a protection to the pictures of a collection: config.json, perturbation.safetensors and README.md, its card,
+    in `out`, usable as the method of a job. size: working size in pixels, by default that of small square pictures,
+    else 64.
 
     Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` holds a protection already,
     lies inside the source, or the pictures have no labels and need them.
@@ -95,6 +97,8 @@ def fit(
         labelling = label_pictures(collection, pictures, labels, method.needs_labels, run)
         side = size or working_size(collection, pictures)
         fit_pictures(method, collection, pictures, labelling, side, out, out / ".checkpoints", run)
+        if run.first:
+            write_card(out)
     finally:
         collection.close()
 

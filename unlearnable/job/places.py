@@ -15,9 +15,11 @@ from unlearnable.files import (
     Container,
     Destination,
     Refused,
+    kind_of,
     open_collection,
     open_destination,
 )
+from unlearnable.job import card
 from unlearnable.job.labels import Wanted
 from unlearnable.job.manifest import FILE, Damaged, Manifest
 from unlearnable.pixels import Budget, eps_text
@@ -32,7 +34,8 @@ class Job:
     source: a file, folder, archive or table; destination: a folder, or an archive of the same kind.
     method: a name, name:preset, or a folder written by `fit`. eps: None for the method's own budget, else an
     L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
-    the outputs. resume: go on with what is in the destination; overwrite: start anew there.
+    the outputs. resume: go on with what is in the destination; overwrite: start anew there. card: write a data card,
+    README.md in a folder or NAME.README.md beside a file.
     Raises ValueError where a value is not allowed.
     """
 
@@ -44,6 +47,7 @@ class Job:
     container: Container = "keep"
     resume: bool = False
     overwrite: bool = False
+    card: bool = False
 
     def __post_init__(self) -> None:
         if self.labels not in get_args(Wanted):
@@ -61,8 +65,11 @@ def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
     """The places of a job, once it is sure that it may begin; nothing is written. Raises ValueError, one line."""
     _refuse_protected(job.source)
     with opened(job) as (source, destination):
+        _check_container(job, destination)
         _check_state(job, destination)
         _check_writable(destination.root)
+        if job.card:
+            card.check(destination, source)
         yield source, destination
 
 
@@ -78,8 +85,9 @@ def opened(job: Job) -> Iterator[tuple[Collection, Destination]]:
 
 def find_manifest(path: Path) -> Path | None:
     """The manifest of what was protected into that folder or archive; None where there is none."""
-    root = path if path.is_dir() else path.with_name(f"{path.name}.partial")
-    return manifest if (manifest := root / BOOKKEEPING / FILE).exists() else None
+    place = Path(os.path.abspath(path))
+    roots = (place, place.with_name(f"{place.name}.partial")) if kind_of(place) or not place.is_dir() else (place,)
+    return next((found for root in roots if (found := root / BOOKKEEPING / FILE).exists()), None)
 
 
 def manifest_of(destination: Destination) -> Path:
@@ -158,10 +166,19 @@ def _check_state(job: Job, destination: Destination) -> None:
         raise ValueError(f"{where} is not empty: name a new folder, or --overwrite to write into it")
 
 
+def _check_container(job: Job, destination: Destination) -> None:
+    if destination.packing is not None and not destination.packing.encoded and job.container != "keep":
+        raise ValueError(
+            f"container {job.container!r} is a type of picture files, but DST {str(destination.path)!r} becomes a "
+            f"{destination.packing.kind}, which has none: leave it at 'keep'"
+        )
+
+
 def _state(destination: Destination) -> Literal["empty", "ours", "foreign"]:
     if manifest_of(destination).exists():
         return "ours"
-    packed = destination.kind is not None and destination.path.exists()
+    there = destination.packing is not None and destination.path.exists()
+    packed = there and (not destination.path.is_dir() or any(destination.path.iterdir()))
     inside = destination.root.is_dir() and any(child.name != BOOKKEEPING for child in destination.root.iterdir())
     return "foreign" if packed or inside else "empty"
 
@@ -202,6 +219,7 @@ def _claim(
             )
         return
     _remove_outputs(destination, manifest)
+    card.remove(destination)
     for child in destination.bookkeeping.iterdir():
         if child.is_dir():
             shutil.rmtree(child)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unlearnable.files import Collection, Destination, Item, is_picture_name
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
-from unlearnable.job import fitting, places
+from unlearnable.job import card, fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
@@ -17,6 +17,7 @@ from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker
 from unlearnable.metrics import NOTICEABLE
+from unlearnable.protections import describe
 from unlearnable.run import Run
 
 _VERSION = 1
@@ -112,6 +113,7 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             worker = Worker.of(job, choice, ready, source, destination)
             worked = _work(engine, job, worker, manifest, run)
             _finish(destination, manifest)
+            card.write(destination, manifest, _named(choice), run, job.card)
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
@@ -206,7 +208,7 @@ def _forget_lost(destination: Destination, manifest: Manifest) -> None:
 
 def _finish(destination: Destination, manifest: Manifest) -> None:
     """Packs an archive, unless it is packed already."""
-    if destination.kind is None or manifest.get("packed"):
+    if destination.packing is None or manifest.get("packed"):
         return
     rows = manifest.rows("protected", "copied")
     destination.finish({row.name: row.outcome.output for row in rows if row.outcome.output is not None})
@@ -226,6 +228,11 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},
     }
+
+
+def _named(choice: Choice) -> dict[str, object]:
+    norm = "" if choice.budget.norm == "none" else f"{choice.budget.norm}, eps "
+    return {"method": describe(choice.method)["name"], "budget": f"{norm}{choice.budget}"}
 
 
 def _listing(source: Collection) -> list[tuple[str, int | None]]:

@@ -1,0 +1,103 @@
+"""Addresses in place of paths: the same bytes as with paths, nothing half put, nothing left on this machine."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command, picture, refused
+from jobs import tree
+
+from unlearnable.job import remote
+
+OPTIONS = ("--method", "lsp", "--json", "--device", "cpu")
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """fsspec's file system in memory, with six pictures at /src; and a cache folder of our own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    system = importlib.import_module("fsspec").filesystem("memory")
+    for number in range(4):
+        picture(tmp_path / "src" / ("cat" if number % 2 else "dog") / f"{number}.png", number)
+    (tmp_path / "src/notes.txt").write_text("mine")
+    system.put(str(tmp_path / "src") + "/", "/src/", recursive=True)
+    yield system
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+def fetched(system: Any, root: str, to: Path) -> dict[str, str]:
+    for there in system.find(root):
+        here = to / there.removeprefix(root).lstrip("/")
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.write_bytes(system.cat(there))
+    return tree(to)
+
+
+def test_a_remote_folder_comes_back_with_the_bytes_of_a_local_one(
+    tmp_path: Path, memory: Any, command: Command
+) -> None:
+    done = command("protect", "memory://src", "memory://dst", *OPTIONS)
+    assert (done.code, done.json["protected"], done.json["copied"]) == (0, 4, 1)
+    command("protect", tmp_path / "src", tmp_path / "dst", *OPTIONS)
+    assert fetched(memory, "/dst", tmp_path / "found") == tree(tmp_path / "dst")
+    assert memory.exists("/dst/.unlearnable/manifest.sqlite")
+    assert not memory.exists("/dst/.unlearnable/perturbation"), "it would take the protection off"
+    checked = command("verify", "memory://src", "memory://dst", "--json")
+    assert (checked.code, checked.json["checked"], checked.json["bad"]) == (0, 4, 0)
+    assert not list((tmp_path / "cache/unlearnable").iterdir())
+    assert "is not empty" in refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS, "--overwrite").code == 0
+    assert command("protect", "memory://src", tmp_path / "here", *OPTIONS).code == 0
+    assert tree(tmp_path / "here") == tree(tmp_path / "dst")
+
+
+def test_a_remote_archive_and_a_pattern(tmp_path: Path, memory: Any, command: Command) -> None:
+    from sources import write_tar
+
+    for shard in range(2):
+        data = [(f"{n}.png", (tmp_path / f"src/{'cat' if n % 2 else 'dog'}/{n}.png").read_bytes()) for n in range(4)]
+        write_tar(tmp_path / f"s-{shard}.tar", data[2 * shard : 2 * shard + 2])
+        memory.put(str(tmp_path / f"s-{shard}.tar"), f"/shards/s-{shard}.tar")
+    assert command("protect", "memory://shards/s-0.tar", "memory://one.tar", *OPTIONS).json["protected"] == 2
+    assert memory.exists("/one.tar.partial/.unlearnable/manifest.sqlite")
+    checked = command("verify", "memory://shards/s-0.tar", "memory://one.tar", "--json")
+    assert (checked.code, checked.json["checked"]) == (0, 2)
+    assert command("protect", "memory://shards/s-{0..1}.tar", "memory://all", *OPTIONS).json["protected"] == 4
+    assert {name for name in memory.find("/all") if name.endswith(".tar")} == {"/all/s-0.tar", "/all/s-1.tar"}
+
+
+def test_what_cannot_be_reached_is_said_in_one_line_and_leaves_nothing(
+    tmp_path: Path, memory: Any, command: Command
+) -> None:
+    assert "is not there" in refused(command("protect", "memory://nowhere", tmp_path / "dst", *OPTIONS))
+    assert "Protocol not known" in refused(command("protect", "gopher://x/y", tmp_path / "dst", *OPTIONS))
+    memory.pipe("/mine/diary.txt", b"dear")
+    said = refused(command("protect", "memory://src", "memory://mine", *OPTIONS, "--overwrite"))
+    assert "'/mine/diary.txt', which is of no use here" in said
+    assert memory.find("/mine") == ["/mine/diary.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "src"]
+
+
+def test_an_upload_that_breaks_is_put_again_with_resume(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("connection reset")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "_put", broken)
+        said = refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
+    assert "'memory://dst' cannot be written: OSError connection reset" in said
+    assert "--resume goes on" in refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
+    done = command("protect", "memory://src", "memory://dst", *OPTIONS, "--resume")
+    assert (done.code, done.json["protected"], done.json["images_per_second"]) == (0, 4, 0)
+    assert not list((tmp_path / "cache/unlearnable").iterdir())
+
+
+def test_a_dry_run_puts_nothing(tmp_path: Path, memory: Any, command: Command) -> None:
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS, "--dry-run").json["protected"] == 4
+    assert not memory.exists("/dst")
+    assert not list((tmp_path / "cache/unlearnable").iterdir())

@@ -1,0 +1,163 @@
+"""Folders written by `save_to_disk` of Hugging Face `datasets`: Arrow files, one set of them or one for each split."""
+
+import hashlib
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, ClassVar
+
+from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.item import BOOKKEEPING
+from unlearnable.files.parts import Parts, staged_of
+from unlearnable.files.tables import Rows, pyarrow
+
+_SPLITS, _INFO, _STATE = "dataset_dict.json", "dataset_info.json", "state.json"
+_OF_THE_ORIGINALS = ("download_checksums", "download_size", "dataset_size", "size_in_bytes", "post_processing_size")
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+class Dataset(Parts):
+    """A data set with its splits; what a `map` left beside it (cache-*.arrow) is no part of it."""
+
+    kind: ClassVar[str] = "data set of save_to_disk"
+    folder: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        with ExitStack() as stack:
+            parts: dict[str, Collection] = {}
+            for name in _splits(path):
+                parts[name] = _Split(path / name)
+                stack.callback(parts[name].close)
+            super().__init__(path, parts)
+            stack.pop_all()
+
+    def pack(self, out: Path, staged: Staged) -> None:
+        """Writes it again: same features, splits, file names and metadata, but for what was of the originals alone."""
+        out.mkdir()
+        for name, part in self.parts.items():
+            if isinstance(part, Packable):
+                part.pack(out / name, staged_of(name, staged))
+        if (self.path / _SPLITS).is_file():
+            (out / _SPLITS).write_bytes((self.path / _SPLITS).read_bytes())
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        return (path / _SPLITS).is_file() or _Split.fits(path)
+
+
+class _Split(Rows):
+    """One set of Arrow files."""
+
+    kind: ClassVar[str] = "split"
+    folder: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        self._state, self._info = _read(path / _STATE), _read(path / _INFO)
+        if self._state.get("_indices_data_files"):
+            raise ValueError(f"SRC {str(path)!r} picks rows by an index: save it again after flatten_indices()")
+        self._files = _Files(path, [_file_name(path, said) for said in self._state.get("_data_files", ())])
+        super().__init__(path, self._files)
+
+    def pack(self, out: Path, staged: Staged) -> None:
+        out.mkdir(exist_ok=True)
+        seen = hashlib.blake2b(str(self._state.get("_fingerprint")).encode(), digest_size=8)
+        for name, chunks in self._files.chunks_of.items():
+            with (
+                pyarrow().OSFile(str(out / name), "wb") as file,
+                pyarrow("pyarrow.ipc").new_stream(file, self._files.schema) as writer,
+            ):
+                for chunk in chunks:
+                    for table in self.rewritten(chunk, staged):
+                        writer.write_table(table)
+            with open(out / name, "rb") as written:
+                seen.update(hashlib.file_digest(written, "blake2b").digest())
+        # the name under which `datasets` keeps results of `map`: under the old one it would find those of the originals
+        _write(out / _STATE, self._state | {"_fingerprint": seen.hexdigest()})
+        _write(out / _INFO, {key: value for key, value in self._info.items() if key not in _OF_THE_ORIGINALS})
+
+    def close(self) -> None:
+        pass
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        return (path / _STATE).is_file() and (path / _INFO).is_file()
+
+
+class _Files:
+    """The record batches of some Arrow files, mapped into memory and not read until they are asked for."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        arrow, ipc = pyarrow(), pyarrow("pyarrow.ipc")
+        self._batches: list[Any] = []
+        self.chunks_of: dict[str, range] = {}
+        self.schema: Any = None
+        for name in names:
+            try:
+                _refuse_cut_short(folder / name)
+                table = ipc.open_stream(arrow.memory_map(str(folder / name))).read_all()
+            except (arrow.ArrowException, OSError) as error:
+                raise ValueError(f"SRC {str(folder / name)!r} is not a readable Arrow file: {error}") from error
+            if self.schema is not None and not table.schema.equals(self.schema):
+                raise ValueError(
+                    f"SRC {str(folder / name)!r} has other columns than {names[0]!r}: damaged, or mixed up"
+                )
+            self.schema = table.schema if self.schema is None else self.schema
+            first = len(self._batches)
+            self._batches += table.to_batches()
+            self.chunks_of[name] = range(first, len(self._batches))
+        if self.schema is None:
+            raise ValueError(f"SRC {str(folder)!r} names no data files in {_STATE}: save the data set again")
+        self.counts = [batch.num_rows for batch in self._batches]
+
+    def column(self, chunk: int, name: str, field: str | None = None) -> Any:
+        return self._batches[chunk].column(name)
+
+    def table(self, chunk: int) -> Any:
+        return pyarrow().Table.from_batches([self._batches[chunk]])
+
+    def complete(self, chunk: int, name: str, field: str | None = None) -> bool:
+        return False  # nulls are looked up in a map of bits, no picture is read for it
+
+
+def _splits(path: Path) -> list[str]:
+    if not (path / _SPLITS).is_file():
+        return [""]
+    names = _read(path / _SPLITS).get("splits")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and _is_name(name) for name in names):
+        raise ValueError(f"SRC {str(path / _SPLITS)!r} names no splits: save the data set again")
+    return names
+
+
+def _file_name(folder: Path, said: object) -> str:
+    name = said.get("filename") if isinstance(said, dict) else None
+    if not isinstance(name, str) or not _is_name(name):
+        raise ValueError(
+            f"SRC {str(folder / _STATE)!r} names {name!r}, which is no file in it: save the data set again"
+        )
+    return name
+
+
+def _is_name(name: str) -> bool:
+    return Path(name).name == name and name != BOOKKEEPING
+
+
+def _refuse_cut_short(file: Path) -> None:
+    """A stream that ends between two batches looks whole to its reader."""
+    with open(file, "rb") as opened:
+        opened.seek(max(0, file.stat().st_size - len(_END)))
+        if opened.read() != _END:
+            raise OSError("it is cut short")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"SRC {str(path)!r} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"SRC {str(path)!r} is no JSON object: save the data set again")
+    return found
+
+
+def _write(path: Path, said: dict[str, Any]) -> None:
+    path.write_text(json.dumps(said, indent=2))

@@ -1,0 +1,51 @@
+"""Several collections as one: shards in a folder, splits of a data set. Names begin with the part they are from."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.item import Item, check_item
+
+
+class Parts(Packable):
+    """parts: name of each ('' for the whole) -> its collection, in order. Owns and closes them."""
+
+    def __init__(self, path: Path, parts: Mapping[str, Collection]) -> None:
+        self.path, self.parts = path, dict(parts)
+        self.items: tuple[Item, ...] = ()
+        self._homes: dict[str, tuple[Collection, Item]] = {}
+        for name, part in self.parts.items():
+            prefix = _prefix(name)
+            named = tuple(replace(item, name=prefix + item.name) for item in part.items)
+            self._homes |= {new.name: (part, old) for new, old in zip(named, part.items, strict=True)}
+            self.items += named
+
+    def read(self, item: Item) -> bytes:
+        check_item(item)
+        part, inner = self._homes[item.name]
+        return part.read(inner)
+
+    def label(self, item: Item) -> str | None:
+        part, inner = self._homes[item.name]
+        return part.label(inner)
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for part in self.parts.values():
+                stack.callback(part.close)
+
+
+def staged_of(part: str, staged: Staged) -> Staged:
+    """What was written of one part, by its own names."""
+    prefix = _prefix(part)
+    return {
+        name.removeprefix(prefix): (output.removeprefix(prefix), path)
+        for name, (output, path) in staged.items()
+        if name.startswith(prefix)
+    }
+
+
+def _prefix(part: str) -> str:
+    return part + "/" if part else ""

@@ -1,0 +1,107 @@
+"""Archives or tables that are parts of one collection: a folder of them, or a name with braces as WebDataset has it."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+from unlearnable.files.archives import Tar, Zip
+from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.folder import Folder, listed
+from unlearnable.files.formats import is_picture_name
+from unlearnable.files.item import BOOKKEEPING
+from unlearnable.files.parquet import Table
+from unlearnable.files.parts import Parts, staged_of
+
+SUFFIXES: dict[str, type[Packable]] = {".zip": Zip, ".tar": Tar, ".tar.gz": Tar, ".tgz": Tar, ".parquet": Table}
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_MOST = 100_000
+
+
+class Shards(Parts):
+    """A folder that holds archives or tables and no picture beside them, or those that a pattern names.
+
+    Other files of the folder are items as well, and are copied.
+    """
+
+    kind: ClassVar[str] = "folder of shards"
+    folder: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        beside = None if is_pattern(path) else listed(path)
+        home = path.parent if beside is None else path
+        names = expanded(path) if beside is None else [item.name for item in beside.items if _opener(item.name)]
+        with ExitStack() as stack:
+            parts: dict[str, Collection] = {}
+            for name in names:
+                opener = _opener(name)
+                if opener is None or not (home / name).is_file():
+                    raise ValueError(f"SRC {str(path)!r} names {name!r}, which is no shard that is there: check it")
+                parts[name] = opener(home / name)
+                stack.callback(parts[name].close)
+            if beside is not None:
+                parts[""] = Folder(path, tuple(item for item in beside.items if item.name not in parts))
+            super().__init__(path, parts)
+            stack.pop_all()
+
+    def pack(self, out: Path, staged: Staged) -> None:
+        for name, part in self.parts.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(part, Packable):
+                part.pack(out / name, staged_of(name, staged))
+        for item in self.parts[""].items if "" in self.parts else ():
+            if item.problem is None and item.name in staged:
+                name, path = staged[item.name]
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, out / name)
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        found = False
+        for name in _walk(path):
+            if is_picture_name(name):
+                return False
+            found = found or _opener(name) is not None
+        return found
+
+
+def is_pattern(path: Path) -> bool:
+    """Does the name stand for several, as in train-{0000..0009}.tar?"""
+    return _BRACES.search(path.name) is not None and not path.exists()
+
+
+def expanded(path: Path) -> list[str]:
+    """The names that a pattern stands for, in its order: {a,b} and {000..123}. Raises ValueError above 100,000."""
+    names = list(islice(_alternatives(path.name), _MOST + 1))
+    if len(names) > _MOST:
+        raise ValueError(f"SRC {str(path)!r} stands for more than {_MOST:,} names: name the folder instead")
+    return names
+
+
+def _alternatives(name: str) -> Iterator[str]:
+    found = _BRACES.search(name)
+    if found is None:
+        yield name
+        return
+    numbers = _RANGE.fullmatch(found[1])
+    if numbers is None:
+        words: Iterator[str] = iter(found[1].split(","))
+    else:
+        words = (f"{i:0{len(numbers[1])}d}" for i in range(int(numbers[1]), int(numbers[2]) + 1))
+    for word in words:
+        yield from _alternatives(name[: found.start()] + word + name[found.end() :])
+
+
+def _opener(name: str) -> type[Packable] | None:
+    return next((kind for suffix, kind in SUFFIXES.items() if name.lower().endswith(suffix)), None)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != BOOKKEEPING]
+        yield from files

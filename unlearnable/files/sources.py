@@ -1,0 +1,59 @@
+"""The one place that chooses a format: by what the path is, what its name promises, and which names a folder holds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from unlearnable.files import shards
+from unlearnable.files.cifar import Cifar
+from unlearnable.files.collection import Collection, Packable
+from unlearnable.files.dataset import Dataset
+from unlearnable.files.folder import Folder, listed
+from unlearnable.files.item import Item
+from unlearnable.files.npz import Npz
+
+FOLDERS = (Dataset, Cifar, shards.Shards)
+FILES: dict[str, type[Packable]] = {**shards.SUFFIXES, ".npz": Npz}
+_INSIDE = "an archive or table in a folder of pictures is not looked into: protect it by itself"
+_PICKLES = "is CIFAR as Python pickles, which are never opened: take the binary version (cifar-10-binary.tar.gz)"
+
+
+def open_collection(path: Path) -> Collection:
+    """Lists a picture, a folder (recursively), or any format of `FILES` and `FOLDERS`.
+
+    Raises ValueError, one line, where there is none or it cannot be listed.
+    """
+    try:
+        kind = kind_of(path)
+        if kind is not None:
+            return kind(path)
+        if path.is_dir():
+            return _folder(path)
+        if not path.is_file():
+            raise ValueError(f"SRC {str(path)!r} is neither a file nor a folder: check the path")
+        return Folder(path, (Item(path.name),))
+    except OSError as error:
+        raise ValueError(f"SRC {str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
+def kind_of(path: Path) -> type[Packable] | None:
+    """The format of what lies there, found by names alone; None for pictures and folders of pictures."""
+    if path.is_dir():
+        return next((kind for kind in FOLDERS if kind.fits(path)), None)
+    if path.is_file():
+        return promised(path.name)
+    return shards.Shards if shards.is_pattern(path) else None
+
+
+def promised(name: str) -> type[Packable] | None:
+    """The format of one file that the name promises."""
+    return next((kind for suffix, kind in FILES.items() if name.lower().endswith(suffix)), None)
+
+
+def _folder(path: Path) -> Folder:
+    if (path / "batches.meta").is_file() or ((path / "meta").is_file() and (path / "train").is_file()):
+        raise ValueError(f"SRC {str(path)!r} {_PICKLES}")
+    folder = listed(path)
+    archives = tuple(FILES)
+    held = (item.problem is None and item.name.lower().endswith(archives) for item in folder.items)
+    items = zip(folder.items, held, strict=True)
+    return Folder(path, tuple(replace(item, problem=_INSIDE) if archive else item for item, archive in items))

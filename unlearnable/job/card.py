@@ -1,0 +1,107 @@
+"""The data card of a protected collection: what whoever gets the pictures should know, from the job's own records."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from unlearnable.files import Collection, Destination
+from unlearnable.job.manifest import Manifest
+from unlearnable.metrics import NOTICEABLE
+from unlearnable.provenance import provenance
+from unlearnable.run import Run, write_atomically
+
+_NAME = "README.md"
+_MARK = "<!-- data card by unlearnable -->"
+
+
+def place_of(destination: Destination) -> Path:
+    """README.md in a folder, NAME.README.md beside one file."""
+    packing, path = destination.packing, destination.path
+    return path / _NAME if packing is None or packing.folder else path.with_name(f"{path.name}.{_NAME}")
+
+
+def check(destination: Destination, source: Collection) -> None:
+    """Raises ValueError where another file stands, or will stand, at the card's place."""
+    place = place_of(destination)
+    inside = place.parent == destination.path
+    if inside and any(item.name.casefold() == _NAME.casefold() for item in source.items):
+        raise ValueError(f"SRC holds a {_NAME} of its own, where the card would go: leave the card out, or rename it")
+    if place.exists() and not _is_card(place):
+        raise ValueError(
+            f"{str(place)!r} is there, where the card would go, and is none: leave the card out, or move it"
+        )
+
+
+def remove(destination: Destination) -> None:
+    """The card of an earlier job goes, and nothing else."""
+    if _is_card(place_of(destination)):
+        place_of(destination).unlink()
+
+
+def write(destination: Destination, manifest: Manifest, about: Mapping[str, object], run: Run, wanted: bool) -> None:
+    """Writes the card where it is wanted, and again where an earlier run of the job wrote one.
+
+    about: method and budget, by the names that people know them by."""
+    if wanted or _is_card(place_of(destination)):
+        found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0], "seed": run.seed}
+        write_atomically(place_of(destination), _text(found | dict(about), provenance(run)).encode())
+
+
+def changed(manifest: Manifest) -> dict[str, Any]:
+    """What a job did. psnr_mean, psnr_lowest: in dB, None where no picture changed."""
+    levels = [row.outcome.psnr for row in manifest.rows("protected") if row.outcome.psnr is not None]
+    counts = {"pictures": manifest.count("protected"), "copied": manifest.count("copied")}
+    counts |= {"failed": manifest.count("failed"), "max_abs_delta": manifest.max_delta()}
+    mean = round(sum(levels) / len(levels), 2) if levels else None
+    return counts | {"psnr_mean": mean, "psnr_lowest": round(min(levels), 2) if levels else None}
+
+
+def changed_by(manifest: Path) -> dict[str, Any]:
+    """The same, from the file of a manifest."""
+    with closing(Manifest(manifest, writing=False)) as found:
+        return changed(found)
+
+
+def _is_card(place: Path) -> bool:
+    try:
+        with open(place, "rb") as file:
+            return file.read(len(_MARK)) == _MARK.encode()
+    except OSError:
+        return False
+
+
+def _text(found: dict[str, Any], origin: dict[str, Any]) -> str:
+    mean, lowest = found["psnr_mean"], found["psnr_lowest"]
+    psnr = "unchanged" if mean is None else f"{mean} dB on average, {lowest} dB at the lowest"
+    said = {name: origin[name] for name in ("version", "date", "commit")}  # not the command: it may name private places
+    return _CARD.format(**found | said, mark=_MARK, psnr=psnr)
+
+
+_CARD = """\
+{mark}
+# Data card
+
+{pictures} pictures, changed a little by their owner so that training on them costs more. Labels and other files are as
+they were.
+
+| | |
+|---|---|
+| method | `{method}` of `unlearnable` {version} |
+| budget | {budget} |
+| largest change | {max_abs_delta} of 255 grey levels |
+| PSNR | {psnr} |
+| changes that can be seen on flat areas | {flat} pictures |
+| other files | {copied}, as they were |
+| not among them | {failed} that could not be protected |
+| seed | {seed} |
+
+## What it does not do
+
+* It does not make training impossible, and does nothing to models that exist already.
+* How much less others learn from these pictures was not measured for this card: `unlearnable evaluate` measures it.
+* Who cleans pictures before training (compression, smoothing, adversarial training) gets more out of them.
+* It gives no right to anybody: what may be done with the pictures is said by their owner, not here.
+
+Made on {date} by commit `{commit}`.
+"""

@@ -1,0 +1,222 @@
+"""Places that an address names (s3://, gs://, any that fsspec knows): fetched to this machine, and put there whole.
+
+The work in between is that of every other job. Nothing is contacted but the address that was given, and credentials are
+those that its library finds: none is asked for, kept or passed on.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearnable.extras import imported
+from unlearnable.files import BOOKKEEPING
+from unlearnable.files.shards import expanded
+from unlearnable.job.manifest import FILE
+from unlearnable.run import Cancelled, Run
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_TOGETHER = 64
+_KEPT_HERE = ("perturbation", "fit", "scratch", "packing")  # whoever has the perturbation can take it off again
+
+
+def is_address(place: str) -> bool:
+    """Is it an address such as s3://bucket/name, and not a path?"""
+    return _ADDRESS.match(place) is not None
+
+
+class Told(ValueError):
+    """A mistake that has been put into words here."""
+
+
+@contextmanager
+def explained(place: str, doing: str) -> Iterator[None]:
+    """Within this block every failure of a remote place is a ValueError of one line."""
+    try:
+        yield
+    except (Told, Cancelled):
+        raise
+    except ImportError as error:
+        raise ValueError(f"{place!r} needs a library: {error}; pip install 'unlearnable[remote]'") from error
+    except Exception as error:  # every store throws classes of its own
+        said = " ".join(f"{type(error).__name__} {error}".split())
+        raise ValueError(f"{place!r} cannot be {doing}: {said[:300]}") from error
+
+
+def workplace(source: str, destination: str) -> Path:
+    """The folder of one remote job, the same whenever it is asked for: where it goes on after it was stopped."""
+    digest = hashlib.blake2b(f"{source}\0{destination}".encode(), digest_size=8).hexdigest()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "unlearnable" / digest
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One end of a job. address: as it was given; path: where it lies, or will lie, on this machine."""
+
+    address: str
+    path: Path
+
+    @property
+    def remote(self) -> bool:
+        return is_address(self.address)
+
+    def fetch(self, run: Run) -> None:
+        """Brings it here; what is here already with its full size is not fetched again. Raises ValueError."""
+        with explained(self.address, "read"):
+            system, root = _system(self.address)
+            wanted = _found(system, root) or _matching(system, root)
+            if not wanted:
+                raise Told(f"SRC {self.address!r} is not there: check the address")
+            one = list(wanted) == [""]
+            missing = []
+            for name, (there, size) in wanted.items():
+                here = self.path if one else _inside(self.path if "{" not in self.path.name else self.path.parent, name)
+                if not here.is_file() or here.stat().st_size != size:
+                    missing.append((there, here))
+            _in_batches(missing, lambda many: _get(system, many), "fetch", run)
+
+    def refuse_taken(self, overwrite: bool) -> None:
+        """Raises ValueError where something is there that was not to be overwritten."""
+        with explained(self.address, "read"):
+            system, root = _system(self.address)
+            if not overwrite and _found(system, root):
+                raise Told(f"DST {self.address!r} is not empty: name another place, or --overwrite")
+
+    def deliver(self, run: Run) -> None:
+        """Puts all that lies at `path`, and the manifest last, where the address says; sizes are compared afterwards.
+
+        Raises ValueError where that fails, or where other files are there, which would stay among the new ones."""
+        with explained(self.address, "written"):
+            system, root = _system(self.address)
+            files = _outputs(self.path, root)
+            strange = {there for there, _ in _found(system, root).values()} - {there for _, there in files}
+            if strange and self.path.is_dir():
+                raise Told(f"DST {self.address!r} holds {sorted(strange)[0]!r}, which is of no use here: remove it")
+            _in_batches(files, lambda many: _put(system, many), "deliver", run)
+            for here, there in files:
+                if system.size(there) != here.stat().st_size:
+                    raise Told(f"DST {self.address!r}: {there!r} did not arrive whole: --resume puts it again")
+
+
+@contextmanager
+def places(source: str, destination: str, resume: bool, overwrite: bool) -> Iterator[tuple[Place, Place]]:
+    """Both ends of a job, with a folder on this machine for those that are remote. It goes once all is done, and stays
+    where the block was left by an exception, so that the job can be resumed. Raises ValueError."""
+    work = workplace(source, destination)
+    ends = [Place(given, work / side / _last(given)) if is_address(given) else Place(given, Path(given))
+            for side, given in (("from", source), ("to", destination))]  # fmt: skip
+    if not any(end.remote for end in ends):
+        yield ends[0], ends[1]
+        return
+    if _begun(work) and not (resume or overwrite):
+        raise ValueError(f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew")
+    if not resume:
+        shutil.rmtree(work, ignore_errors=True)
+    for end in ends:
+        if end.remote:
+            end.path.parent.mkdir(parents=True, exist_ok=True)
+    work.chmod(0o700)
+    try:
+        yield ends[0], ends[1]
+    except ValueError:
+        if not _begun(work):
+            shutil.rmtree(work)
+        raise
+    shutil.rmtree(work)
+
+
+@contextmanager
+def copies(source: str, destination: str, run: Run) -> Iterator[tuple[Path, Path]]:
+    """Both places on this machine, only to be looked at; copies of remote ones go afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for side, given in (("from", source), ("to", destination)):
+            found.append(Path(folder) / side / _last(given) if is_address(given) else Path(given))
+            if is_address(given):
+                Place(given, found[-1]).fetch(run)
+        if is_address(destination) and not (found[1] / BOOKKEEPING).is_dir():
+            partial = Place(f"{destination.rstrip('/')}.partial", found[1].with_name(f"{found[1].name}.partial"))
+            with suppress(ValueError):  # without a manifest names are compared
+                partial.fetch(run)
+        yield found[0], found[1]
+
+
+def _begun(work: Path) -> bool:
+    return any(work.glob(f"to/*/{BOOKKEEPING}/{FILE}"))
+
+
+def _last(address: str) -> str:
+    return address.rstrip("/").rpartition("/")[2] or "all"
+
+
+def _system(address: str) -> tuple[Any, str]:
+    system, root = imported("fsspec.core", "an address", "remote").url_to_fs(address)
+    return system, str(root).rstrip("/")
+
+
+def _found(system: Any, root: str) -> dict[str, tuple[str, int]]:
+    """Name below the root ('' for the root itself) -> (full name, bytes) of every file that is there."""
+    system.invalidate_cache()
+    if not system.exists(root):
+        return {}
+    listed = system.find(root, detail=True)
+    return {str(full).removeprefix(root).lstrip("/"): (str(full), int(said["size"])) for full, said in listed.items()}
+
+
+def _matching(system: Any, root: str) -> dict[str, tuple[str, int]]:
+    """The files that a pattern with braces names."""
+    parent, _, name = root.rpartition("/")
+    if "{" not in name:
+        return {}
+    return {one: (f"{parent}/{one}", int(system.size(f"{parent}/{one}"))) for one in expanded(Path(name))}
+
+
+def _inside(folder: Path, name: str) -> Path:
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        raise Told(f"the name {name!r} leads out of its place: rename it")
+    return folder / name
+
+
+def _outputs(path: Path, root: str) -> list[tuple[Path, str]]:
+    """(file here, full name there), the manifests last."""
+    partial = path.with_name(f"{path.name}.partial")
+    ends = [(path, root), (partial, f"{root}.partial")]
+    files = [(path, root)] if path.is_file() else []
+    card = path.with_name(f"{path.name}.README.md")
+    files += [(card, f"{root}.README.md")] if card.is_file() else []
+    for folder, there in ends:
+        for file in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            inside = file.relative_to(folder)
+            kept = len(inside.parts) > 1 and inside.parts[0] == BOOKKEEPING and inside.parts[1] in _KEPT_HERE
+            if file.is_file() and not kept:
+                files.append((file, f"{there}/{inside.as_posix()}"))
+    return sorted(files, key=lambda pair: pair[0].name == FILE)
+
+
+def _in_batches(
+    tasks: list[tuple[Any, Any]], work: Callable[[list[tuple[Any, Any]]], None], stage: str, run: Run
+) -> None:
+    for first in range(0, len(tasks), _TOGETHER):
+        if run.cancelled():
+            raise Cancelled("stopped: what was done is kept, resume to go on")
+        work(tasks[first : first + _TOGETHER])
+        run.report(stage, min(first + _TOGETHER, len(tasks)), len(tasks))
+
+
+def _get(system: Any, files: list[tuple[str, Path]]) -> None:
+    for _, here in files:
+        here.parent.mkdir(parents=True, exist_ok=True)
+    system.get([there for there, _ in files], [str(here) for _, here in files])
+
+
+def _put(system: Any, files: list[tuple[Path, str]]) -> None:
+    for folder in {there.rpartition("/")[0] for _, there in files}:
+        system.makedirs(folder, exist_ok=True)
+    system.put([str(here) for here, _ in files], [there for _, there in files])
