@@ -17,3 +17,4 @@ from unlearnable.files.picture import decode as decode
 from unlearnable.files.picture import encode as encode
 from unlearnable.files.picture import matches as matches
 from unlearnable.files.refused import Refused as Refused
+from unlearnable.files.signals import signalled as signalled

@@ -32,7 +32,8 @@ class Job:
     source: a file, folder, archive or table; destination: a folder, or an archive of the same kind.
     method: a name, name:preset, or a folder written by `fit`. eps: None for the method's own budget, else an
     L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
-    the outputs. resume: go on with what is in the destination; overwrite: start anew there.
+    the outputs. resume: go on with what is in the destination; overwrite: start anew there. signals: say beside the
+    pixels too that training is not allowed (`files.signals`).
     Raises ValueError where a value is not allowed.
     """
 
@@ -44,6 +45,7 @@ class Job:
     container: Container = "keep"
     resume: bool = False
     overwrite: bool = False
+    signals: bool = False
 
     def __post_init__(self) -> None:
         if self.labels not in get_args(Wanted):
@@ -218,6 +220,8 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
             said.append(f"the names in SRC have changed ({before['files']} files then, {after['files']} now)")
         elif isinstance(before, dict) and isinstance(after, dict):
             said += _differences(before, after)
+        elif key == "signals":
+            said.append(f"it was {'with' if before else 'without'} signals, is now {'with' if after else 'without'}")
         elif key == "eps":
             said.append(f"eps was {eps_text(before)}, is now {eps_text(after)}")
         else:

@@ -12,6 +12,7 @@ from unlearnable.files import (
     encode,
     matches,
     output_name,
+    signalled,
     sniff,
     stems,
 )
@@ -35,12 +36,13 @@ class Worker:
     container: Container
     stems: Mapping[str, int]
     unreadable: frozenset[int]
+    signals: bool
 
     @classmethod
     def of(cls, job: Job, choice: Choice, ready: Ready, source: Collection, destination: Destination) -> "Worker":
         counted = stems(item.name for item in source.items)
         missed = frozenset() if choice.method.transfers else ready.unreadable
-        return cls(source, destination, ready.perturbation, choice.budget, job.container, counted, missed)
+        return cls(source, destination, ready.perturbation, choice.budget, job.container, counted, missed, job.signals)
 
     def __call__(self, row: Row) -> tuple[Row, Outcome]:
         """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""
@@ -65,7 +67,8 @@ class Worker:
             raise Refused("it could not be read when its noise was fitted: start anew with --overwrite to include it")
         data = self.source.read(self.source.items[row.id])
         label = -1 if row.label is None else row.label
-        with decoded(data, row.name, self.container) as picture:
+        with decoded(data, row.name, self.container) as bare:
+            picture = signalled(bare) if self.signals else bare
             planes = protected(picture, self.perturbation, label, number, self.budget)
             name = output_name(row.name, picture.target, self.stems)
             written = self._place(row, name, encode(picture, planes)).read_bytes()

@@ -47,7 +47,8 @@ def table(found: Mapping[str, Float32[Tensor, "2 n"]]) -> list[Left]:
     for name, values in found.items():
         kept = values[:, ~values[0].isnan()]
         if kept.shape[1]:
-            rows.append(Left(name, *(round(mean(row.tolist()), 3) for row in kept), kept.shape[1]))
+            correlation, energy = (round(mean(row.tolist()), 3) for row in kept)
+            rows.append(Left(name, correlation, energy, kept.shape[1]))
     return rows
 
 
