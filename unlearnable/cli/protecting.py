@@ -33,6 +33,8 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument(
         "--signals", action="store_true", help="say in XMP too that training is not allowed; no protection"
     )
+    parser.add_argument("--c2pa", type=str, metavar="CHAIN.pem", help="with --signals: C2PA too, by this certificate")
+    parser.add_argument("--c2pa-key", type=str, metavar="KEY.pem", help="the private key of that certificate")
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
@@ -64,7 +66,7 @@ def protect(args: Namespace, run: "Run") -> Answer:
     asked = job.Job(
         Path(args.source), Path(args.destination), args.method or job.DEFAULT_METHOD,
         None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
-        args.signals,
+        args.signals, args.c2pa and Path(args.c2pa), args.c2pa_key and Path(args.c2pa_key),
     )  # fmt: skip
     if args.dry_run:
         return _planned(job.dry_run(asked))

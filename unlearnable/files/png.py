@@ -15,6 +15,7 @@ KEPT_CHUNKS = frozenset(
     (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tEXt", b"zTXt", b"iTXt",
      b"eXIf", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER")
 )  # fmt: skip
+C2PA_CHUNK = b"caBX"
 _SAMPLE_CHUNKS = frozenset((b"sBIT", b"bKGD"))
 _PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"))
 
@@ -60,8 +61,8 @@ def clean(file: bytes, same_samples: bool) -> tuple[tuple[Chunk, ...], list[str]
 
 
 def carried(file: bytes) -> tuple[Chunk, ...]:
-    """All chunks of a PNG file but those of the pixels."""
-    return tuple(chunk for chunk in chunks(file) if chunk[0] not in _PIXEL_CHUNKS)
+    """All chunks of a PNG file but those of the pixels and of C2PA, which vouches for the others."""
+    return tuple(chunk for chunk in chunks(file) if chunk[0] not in _PIXEL_CHUNKS and chunk[0] != C2PA_CHUNK)
 
 
 def _clean_chunk(kind: bytes, body: bytes, after: bool) -> tuple[Chunk | None, list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from unlearnable import __version__
 from unlearnable.files import Collection, Destination, Item, is_picture_name
+from unlearnable.files.credentials import Credential
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
 from unlearnable.files.signals import ADDED
 from unlearnable.job import fitting, places, templates
@@ -77,7 +78,7 @@ class Preview:
 
 def dry_run(job: Job) -> Preview:
     """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
-    choice = fitting.choose(job.method, job.eps)
+    choice, _ = fitting.choose(job.method, job.eps), _credential(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -95,7 +96,7 @@ def protect(job: Job, run: Run) -> Summary:
     destination takes no more. In the last two cases all that was done is kept.
     """
     began = time.monotonic()
-    choice = fitting.choose(job.method, job.eps)
+    choice, credential = fitting.choose(job.method, job.eps), _credential(job)
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -105,7 +106,7 @@ def protect(job: Job, run: Run) -> Summary:
                 manifest.set("made", _made(job, choice))
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
             _forget_lost(destination, manifest)
-            worker = Worker.of(job, choice, ready, source, destination)
+            worker = Worker.of(job, choice, ready, source, destination, credential)
             if job.signals:
                 templates.write(destination.bookkeeping)
             worked = _work(worker, manifest, run)
@@ -202,6 +203,12 @@ def _forget_lost(destination: Destination, manifest: Manifest) -> None:
     manifest.commit()
 
 
+def _credential(job: Job) -> Credential | None:
+    if job.certificate is None or job.certificate_key is None:
+        return None
+    return Credential.read(job.certificate, job.certificate_key)
+
+
 def _made(job: Job, choice: Choice) -> dict[str, object]:
     """What a report says of a job besides `_about`; a job that is resumed by another version is still the same job."""
     named = Path(job.method).name if choice.folder is not None else job.method  # where folders lie is nobody's business
@@ -231,6 +238,7 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},
         **({"signals": templates.VERSION} if job.signals else {}),
+        **({"C2PA": True} if job.certificate else {}),
     }
 
 

@@ -16,6 +16,7 @@ from unlearnable.files import (
     sniff,
     stems,
 )
+from unlearnable.files.credentials import ADDED, MIME, Credential
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
 from unlearnable.job.parallel import decoded
@@ -37,12 +38,19 @@ class Worker:
     stems: Mapping[str, int]
     unreadable: frozenset[int]
     signals: bool
+    credential: Credential | None = None
 
     @classmethod
-    def of(cls, job: Job, choice: Choice, ready: Ready, source: Collection, destination: Destination) -> "Worker":
+    def of(
+        cls, job: Job, choice: Choice, ready: Ready, source: Collection, destination: Destination,
+        credential: Credential | None = None,
+    ) -> "Worker":  # fmt: skip
         counted = stems(item.name for item in source.items)
         missed = frozenset() if choice.method.transfers else ready.unreadable
-        return cls(source, destination, ready.perturbation, choice.budget, job.container, counted, missed, job.signals)
+        return cls(
+            source, destination, ready.perturbation, choice.budget, job.container, counted, missed, job.signals,
+            credential,
+        )  # fmt: skip
 
     def __call__(self, row: Row) -> tuple[Row, Outcome]:
         """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""
@@ -71,12 +79,16 @@ class Worker:
             picture = signalled(bare) if self.signals else bare
             planes = protected(picture, self.perturbation, label, number, self.budget)
             name = output_name(row.name, picture.target, self.stems)
-            written = self._place(row, name, encode(picture, planes)).read_bytes()
+            file, notes = encode(picture, planes), picture.notes
+            if self.credential is not None:
+                file = self.credential.added(file, picture.target)
+                notes += (ADDED if picture.target in MIME else f"no C2PA assertion: {picture.target} cannot hold it",)
+            written = self._place(row, name, file).read_bytes()
             if wrong := matches(picture, planes, written, name):
                 self._withdraw(name, f"read back wrong: {wrong}")
             found, step = change(picture.planes, planes), shown(picture, planes)
         hashes = sha256(data), sha256(written)
-        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, picture.notes, step)
+        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, notes, step)
 
     def _place(self, row: Row, name: str, data: bytes) -> Path:
         self.destination.write(name, data, scratch_of(self.destination) / str(row.id))

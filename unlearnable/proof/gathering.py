@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from unlearnable.files import credentials
 from unlearnable.files.signals import ADDED, FORBIDDEN
 from unlearnable.job import Verification, fitting, verify
 from unlearnable.job.manifest import Manifest, Row
@@ -97,7 +98,9 @@ def _done(about: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
     if not made:
         method = protection = _older(about["method"])
     counts = {name: manifest.count(name) for name in ("protected", "copied", "failed", "waiting")}
-    signals = {"value": FORBIDDEN, "pictures": manifest.noted(ADDED)} if "signals" in about else None
+    signals = None
+    if "signals" in about:
+        signals = {"value": FORBIDDEN, "pictures": manifest.noted(ADDED), "c2pa": manifest.noted(credentials.ADDED)}
     return {
         "method": method, "protection": protection, "eps": str(Budget(about["norm"], about["eps"])),
         "norm": about["norm"], "seed": about["seed"], "labels": about["labels"], "container": about["container"],

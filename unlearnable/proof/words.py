@@ -71,7 +71,8 @@ def _done(done: dict[str, Any]) -> list[str]:
     if done["signals"]:
         said.append(
             f"{_count(done['signals']['pictures'], 'picture')} also say in XMP that training is not allowed "
-            f"({code('plus:DataMining ' + FORBIDDEN)}): a signal, which stops nobody."
+            f"({code('plus:DataMining ' + FORBIDDEN)}), {done['signals']['c2pa']} of them also by C2PA: signals, which "
+            "stop nobody."
         )
     return said
 
