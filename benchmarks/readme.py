@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import authorised, universal
 from benchmarks.known import known
 from unlearnable import suites, tables
-from unlearnable.experiment import Result
+from unlearnable.experiment import CLEAN, Result
 from unlearnable.proof.undoing import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -155,12 +155,41 @@ def closed_forms() -> str:
     )
 
 
+def survival() -> str:
+    """What a victim learns from pictures that were compressed, resized or blurred on their way."""
+    record = json.loads((RESULTS / "survival.json").read_text())
+    clean, methods = record["methods"][CLEAN], {k: v for k, v in record["methods"].items() if k != CLEAN}
+    whole = {name: found for name, found in methods.items() if len(found["accuracy"]) == len(clean["accuracy"])}
+    head = [
+        "operation",
+        "originals",
+        *(f"`{name}` {what}" for name in whole for what in ("accuracy", "alike", "energy")),
+    ]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for operation, reached in clean["accuracy"].items():
+        cells = [operation, tables.spread(reached)]
+        for found in whole.values():
+            rows = [row for row in found["left"] if row["operation"] == operation]
+            kept = [f"{rows[0]['correlation']:.2f}", f"{rows[0]['energy']:.0%}"] if rows else ["-", "-"]
+            cells += [tables.spread(found["accuracy"][operation]), *kept]
+        lines.append(f"| {' | '.join(cells)} |")
+    about = [found["provenance"] for found in (clean, *whole.values())]
+    seeds = min(len(reached) for found in (clean, *whole.values()) for reached in found["accuracy"].values())
+    commits = ", ".join(sorted({f"`{one['commit']}`" for one in about}))
+    return (
+        "\n".join(lines)
+        + f"\n\n{record['dataset']}, `{record['model']}`, {record['epochs']} epochs, seeds: {seeds}; commit "
+        f"{commits}, {about[0]['hardware']['processor']}, {about[0]['date']}."
+    )
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
         "speed": speed, "closed forms": closed_forms,
         "universal": partial(universal.table, RESULTS / "quick", "universal"),
     },
+    "docs/report.md": {"survival": survival},
     "docs/uge.md": {"authorised": partial(authorised.table, RESULTS / "quick")},
 }  # fmt: skip
 
