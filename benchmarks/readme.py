@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks import authorised, universal
 from benchmarks.known import known
@@ -158,29 +159,39 @@ def closed_forms() -> str:
 def survival() -> str:
     """What a victim learns from pictures that were compressed, resized or blurred on their way."""
     record = json.loads((RESULTS / "survival.json").read_text())
-    clean, methods = record["methods"][CLEAN], {k: v for k, v in record["methods"].items() if k != CLEAN}
-    whole = {name: found for name, found in methods.items() if len(found["accuracy"]) == len(clean["accuracy"])}
+    every = record["methods"]
+    clean, found = (
+        every[CLEAN],
+        {name: one for name, one in every.items() if name != CLEAN and any(one["accuracy"].values())},
+    )
     head = [
         "operation",
         "originals",
-        *(f"`{name}` {what}" for name in whole for what in ("accuracy", "alike", "energy")),
+        *(f"`{name}` {what}" for name in found for what in ("accuracy", "alike", "energy")),
     ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for operation, reached in clean["accuracy"].items():
-        cells = [operation, tables.spread(reached)]
-        for found in whole.values():
-            rows = [row for row in found["left"] if row["operation"] == operation]
-            kept = [f"{rows[0]['correlation']:.2f}", f"{rows[0]['energy']:.0%}"] if rows else ["-", "-"]
-            cells += [tables.spread(found["accuracy"][operation]), *kept]
+    for operation in clean["accuracy"]:
+        cells = [operation, _spread(clean, operation)]
+        for one in found.values():
+            left = next((row for row in one["left"] if row["operation"] == operation), None)
+            kept = [f"{left['correlation']:.2f}", f"{left['energy']:.0%}"] if left else ["-", "-"]
+            cells += [_spread(one, operation), *kept]
         lines.append(f"| {' | '.join(cells)} |")
-    about = [found["provenance"] for found in (clean, *whole.values())]
-    seeds = min(len(reached) for found in (clean, *whole.values()) for reached in found["accuracy"].values())
-    commits = ", ".join(sorted({f"`{one['commit']}`" for one in about}))
+    measured = (clean, *found.values())
+    counts = sorted({len(values) for one in measured for values in one["accuracy"].values() if values})
+    commits = ", ".join(sorted({f"`{one['provenance']['commit']}`" for one in measured}))
+    about = clean["provenance"]
     return (
         "\n".join(lines)
-        + f"\n\n{record['dataset']}, `{record['model']}`, {record['epochs']} epochs, seeds: {seeds}; commit "
-        f"{commits}, {about[0]['hardware']['processor']}, {about[0]['date']}."
+        + f"\n\n{record['dataset']}, `{record['model']}`, {record['epochs']} epochs, "
+        + f"seeds: {' or '.join(map(str, counts))}; commit {commits}, {about['hardware']['processor']}, {about['date']}."
     )
+
+
+def _spread(found: dict[str, Any], operation: str) -> str:
+    """The accuracies after an operation; "-" where it was not measured."""
+    reached = found["accuracy"].get(operation)
+    return tables.spread(reached) if reached else "-"
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
