@@ -184,7 +184,8 @@ def survival() -> str:
     return (
         "\n".join(lines)
         + f"\n\n{record['dataset']}, `{record['model']}`, {record['epochs']} epochs, "
-        + f"seeds: {' or '.join(map(str, counts))}; commit {commits}, {about['hardware']['processor']}, {about['date']}."
+        + f"seeds: {' or '.join(map(str, counts))}; commit {commits}, {about['hardware']['processor']}, "
+        + f"{about['date']}."
     )
 
 
