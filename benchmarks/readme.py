@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks import authorised, commands, methods, universal
+from benchmarks.known import known
 from unlearnable import suites, tables
-from unlearnable.experiment import Result
+from unlearnable.experiment import CLEAN, Result
+from unlearnable.proof.undoing import RECORDS
 from unlearnable.protections import PROTECTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -154,6 +157,45 @@ def closed_forms() -> str:
     )
 
 
+def survival() -> str:
+    """What a victim learns from pictures that were compressed, resized or blurred on their way."""
+    record = json.loads((RESULTS / "survival.json").read_text())
+    every = record["methods"]
+    clean, found = (
+        every[CLEAN],
+        {name: one for name, one in every.items() if name != CLEAN and any(one["accuracy"].values())},
+    )
+    head = [
+        "operation",
+        "originals",
+        *(f"`{name}` {what}" for name in found for what in ("accuracy", "alike", "energy")),
+    ]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for operation in clean["accuracy"]:
+        cells = [operation, _spread(clean, operation)]
+        for one in found.values():
+            left = next((row for row in one["left"] if row["operation"] == operation), None)
+            kept = [f"{left['correlation']:.2f}", f"{left['energy']:.0%}"] if left else ["-", "-"]
+            cells += [_spread(one, operation), *kept]
+        lines.append(f"| {' | '.join(cells)} |")
+    measured = (clean, *found.values())
+    counts = sorted({len(values) for one in measured for values in one["accuracy"].values() if values})
+    commits = ", ".join(sorted({f"`{one['provenance']['commit']}`" for one in measured}))
+    about = clean["provenance"]
+    return (
+        "\n".join(lines)
+        + f"\n\n{record['dataset']}, `{record['model']}`, {record['epochs']} epochs, "
+        + f"seeds: {' or '.join(map(str, counts))}; commit {commits}, {about['hardware']['processor']}, "
+        + f"{about['date']}."
+    )
+
+
+def _spread(found: dict[str, Any], operation: str) -> str:
+    """The accuracies after an operation; "-" where it was not measured."""
+    reached = found["accuracy"].get(operation)
+    return tables.spread(reached) if reached else "-"
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
@@ -162,6 +204,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/cli.md": {"commands": commands.page},
     "docs/protections.md": {"protections": methods.overview},
+    "docs/report.md": {"survival": survival},
     **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},
 }  # fmt: skip
 PAGES["docs/uge.md"]["authorised"] = partial(authorised.table, RESULTS / "quick")
@@ -196,7 +239,8 @@ def main() -> int:
         drawn()
     pages = {name: filled(name) for name in PAGES}
     if checks:
-        return int(any(before != after for before, after in pages.values()))
+        return int(any(before != after for before, after in pages.values()) or RECORDS.read_text() != known(RESULTS))
+    RECORDS.write_text(known(RESULTS))
     for name, (_, after) in pages.items():
         (ROOT / name).write_text(after)
     return 0

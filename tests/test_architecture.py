@@ -20,6 +20,7 @@ LAYERS = (
     ("protections", "adversaries", "metrics", "pretrained"),
     ("job", "experiment"),
     ("authorisation", "tables", "suites", "export", "engines"),
+    ("proof",),
     ("demo", "doctor"),
     ("cli",),
     ("__main__",),

@@ -21,7 +21,7 @@ from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median,
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser
 from unlearnable.pixels import parse_eps
-from unlearnable.training import EarlyStop, Handed, Recipe
+from unlearnable.training import EarlyStop, Handed, Purifier, Recipe
 
 STANDARD = "standard"
 ADVERSARIES: dict[str, type | None] = {
@@ -52,6 +52,17 @@ ADVERSARIES: dict[str, type | None] = {
 AUTHORISED = {"authorised": Handed}
 """Who trains from weights that came with the images (UGE): no adversary, but in the same tables; its name goes here
 with the others."""
+HANDLING: dict[str, Purifier] = {
+    "JPEG 95": Jpeg(95),
+    "JPEG 85": Jpeg(85),
+    "JPEG 75": Jpeg(75),
+    "JPEG 50": Jpeg(50),
+    "resized to 0.75 and back": Resize(4 / 3),
+    "resized to 0.5 and back": Resize(2.0),
+    "blurred as in a screenshot": Gaussian(0.7),
+}
+"""What happens to pictures on their way, without anybody being an adversary; a screenshot that is scaled to the screen
+mixes neighbouring pixels about as that Gaussian does."""
 SHORT = (STANDARD, "grayscale", "jpeg", "ueraser:lite")  # cheap, and between them they undo most published methods
 
 

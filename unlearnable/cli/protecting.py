@@ -1,4 +1,4 @@
-"""protect, fit, verify: files in, files out."""
+"""protect, fit: files in, files out."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -31,6 +31,11 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--eps", type=Number, help=EPS)
     parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
     parser.add_argument("--format", type=Container, default="keep", help="what pictures are written as")
+    parser.add_argument(
+        "--signals", action="store_true", help="say in XMP too that training is not allowed; no protection"
+    )
+    parser.add_argument("--c2pa", type=str, metavar="CHAIN.pem", help="with --signals: C2PA too, by this certificate")
+    parser.add_argument("--c2pa-key", type=str, metavar="KEY.pem", help="the private key of that certificate")
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
     parser.add_argument("--card", action="store_true", help="write a data card: README.md in DST, or beside a file")
@@ -55,12 +60,6 @@ def fit_flags(parser: Parser, first: str) -> None:
     parser.set_defaults({name: getattr(chosen, name) for name in fields_of(chosen)})
 
 
-def verify_flags(parser: Parser, first: str) -> None:
-    """The two collections."""
-    parser.add_argument("source", metavar="SRC", type=str, help="the originals")
-    parser.add_argument("destination", metavar="DST", type=str, help="what protect made of them")
-
-
 def protect(args: Namespace, run: "Run") -> Answer:
     """Protects a collection."""
     from unlearnable.job import remote
@@ -81,7 +80,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
     asked = job.Job(
         source.path, destination.path, args.method or job.DEFAULT_METHOD,
         None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
-        args.card,
+        args.card, args.signals, args.c2pa and Path(args.c2pa), args.c2pa_key and Path(args.c2pa_key),
     )  # fmt: skip
     if args.dry_run:
         return _planned(job.dry_run(asked))
@@ -101,14 +100,14 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
         f"to check it again: unlearnable verify {args.source} {args.destination}"
     )
+    if done.signalled is not None:
+        text += (
+            f"\nsignals, which stop nobody: {done.signalled} of {done.protected} pictures say in XMP that training is "
+            f"not allowed; templates for a web site: {done.manifest.parent / 'signals'}"
+        )
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
-    return Answer(
-        _summary(done),
-        text,
-        failures,
-        done.failed > 0,
-        _advice(done, args.destination if destination.remote else str(done.manifest)),
-    )
+    advice = _advice(done, args.destination if destination.remote else str(done.manifest))
+    return Answer(_summary(done), text, failures, done.failed > 0, advice)
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":
@@ -144,7 +143,7 @@ def _summary(done: "Summary") -> dict[str, Any]:
         "method": done.method,
         "eps": done.eps,
         "showing": done.showing,
-    }
+    } | ({} if done.signalled is None else {"signals": done.signalled})
 
 
 def _planned(plan: "Preview") -> Answer:
@@ -190,18 +189,3 @@ def method_of(args: Namespace) -> "Protection":
 def fields_of(method: "Protection") -> list[str]:
     """The hyper-parameters that have a flag each; the budget is --eps."""
     return [field.name for field in fields(method) if field.name != "budget"]  # type: ignore[arg-type]
-
-
-def verify(args: Namespace, run: "Run") -> Answer:
-    """Compares a protected collection with its originals."""
-    from unlearnable import job
-    from unlearnable.job import remote
-
-    with remote.copies(args.source, args.destination, run) as (source, destination):
-        found = job.verify(source, destination, run)
-    said = {key: getattr(found, key) for key in ("checked", "bad", "max_abs_delta", "missing")}
-    text = (
-        f"{found.checked} checked, {found.bad} bad, {found.missing} missing; "
-        f"largest change: {found.max_abs_delta} grey levels"
-    )
-    return Answer(said, text, found.problems, unwell=bool(found.bad or found.missing))

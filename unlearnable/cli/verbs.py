@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from unlearnable.cli import authorising, exporting, looking, measuring, protecting
+from unlearnable.cli import authorising, exporting, looking, measuring, protecting, proving
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Parser
 
@@ -38,7 +38,12 @@ VERBS: dict[str, Verb] = {
         "fit a method on a collection, for protect --method OUT", protecting.fit_flags, protecting.fit, _AGAIN,
         ranks=True,
     ),
-    "verify": Verb("compare a protected collection with its originals", protecting.verify_flags, protecting.verify),
+    "verify": Verb(
+        "compare a protected collection with its originals, or with its manifest", proving.verify_flags, proving.verify
+    ),
+    "report": Verb(
+        "say what was done to a folder, what is left of it and who undoes it", proving.report_flags, proving.report,
+    ),
     "export": Verb("write a generator as one ONNX file, checked", exporting.export_flags, exporting.export),
     "evaluate": Verb(
         "train on clean and on protected pictures and compare", measuring.evaluate_flags, measuring.evaluate,

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,7 +62,8 @@ def on_ray(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         hired = ray.remote(max_restarts=-1, max_task_retries=_LIVES, num_cpus=1)(Hand)
         # the places are named for processes that may start elsewhere
-        own = replace(job, source=job.source.absolute(), destination=job.destination.absolute())
+        paths: dict[str, Any] = {name: path.absolute() for name, path in vars(job).items() if isinstance(path, Path)}
+        own = replace(job, **paths)
         crew = Crew(ray, [hired.remote(own) for _ in range(cores)])
         waiting = _parts(rows)
         while crew.take(waiting):

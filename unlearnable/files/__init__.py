@@ -17,5 +17,6 @@ from unlearnable.files.picture import decode as decode
 from unlearnable.files.picture import encode as encode
 from unlearnable.files.picture import matches as matches
 from unlearnable.files.refused import Refused as Refused
+from unlearnable.files.signals import signalled as signalled
 from unlearnable.files.sources import kind_of as kind_of
 from unlearnable.files.sources import open_collection as open_collection

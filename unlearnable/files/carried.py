@@ -8,7 +8,6 @@ from PIL import Image
 from unlearnable.files import metadata, opening, png, tiff
 from unlearnable.files.metadata import Metadata
 
-_XMP_KEY = b"XML:com.adobe.xmp"
 _HELD_BY_WEBP = (b"iCCP", b"eXIf")
 
 
@@ -98,7 +97,7 @@ def losses(meta: Metadata, kind: str, target: str) -> list[str]:
     if target == "BMP" and (meta.texts or meta.xmp or meta.exif):
         notes.append("metadata dropped: BMP cannot hold it")
     if target == "WEBP" and kind != "WEBP":
-        others = [c for c in meta.chunks if c[0] not in _HELD_BY_WEBP and not c[1].startswith(_XMP_KEY)]
+        others = [c for c in meta.chunks if c[0] not in _HELD_BY_WEBP and not c[1].startswith(png.XMP_KEY)]
         if others or meta.texts or meta.dpi:
             notes.append("text, resolution or gamma dropped: WebP cannot hold them")
     return notes

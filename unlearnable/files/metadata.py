@@ -96,6 +96,8 @@ def clean_tags(file: bytes) -> tuple[tiff.Tags, list[str]]:
     for tag, entry in source.items():
         if tag in (tiff.SUB_IMAGES, tiff.LAYERS):
             notes.append(f"TIFF tag {tag} dropped: it holds other pictures")
+        elif tag == tiff.C2PA:
+            notes.append("C2PA manifest dropped: it was of the unprotected picture")
         elif tag == tiff.PHOTOSHOP and isinstance(entry.value, bytes):
             kept = b"".join(_resources(entry.value))
             notes += ["Photoshop resources that hold pictures or are damaged removed"] * (kept != entry.value)
@@ -114,8 +116,9 @@ def clean_tags(file: bytes) -> tuple[tiff.Tags, list[str]]:
 
 
 def carried_tags(file: bytes) -> tiff.Tags:
-    """The tags of a TIFF file that this package wrote which do not say how its pixels lie."""
-    return {tag: e for tag, e in tiff.parse(file).items() if tag not in tiff.STRUCTURAL or tag == tiff.PHOTOSHOP}
+    """The tags of a TIFF file that this package wrote which do not say how its pixels lie, and are not C2PA's."""
+    kept = {tag: e for tag, e in tiff.parse(file).items() if tag not in tiff.STRUCTURAL or tag == tiff.PHOTOSHOP}
+    return {tag: entry for tag, entry in kept.items() if tag != tiff.C2PA}
 
 
 def _moved_maker_note(tags: tiff.Tags) -> list[str]:

@@ -9,11 +9,13 @@ from unlearnable.files.metadata import PNG_MAGIC, Chunk, Metadata, clean_exif, c
 from unlearnable.files.refused import Refused
 
 _MAX_TEXT = 64 << 20
+XMP_KEY = b"XML:com.adobe.xmp"
 _RAW_PROFILE = re.compile(rb"\s*(\w+)\s+\d+\s+([0-9a-fA-F\s]*)$")
 KEPT_CHUNKS = frozenset(
     (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tEXt", b"zTXt", b"iTXt",
      b"eXIf", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER")
 )  # fmt: skip
+C2PA_CHUNK = b"caBX"
 _SAMPLE_CHUNKS = frozenset((b"sBIT", b"bKGD"))
 _PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"))
 
@@ -59,8 +61,8 @@ def clean(file: bytes, same_samples: bool) -> tuple[tuple[Chunk, ...], list[str]
 
 
 def carried(file: bytes) -> tuple[Chunk, ...]:
-    """All chunks of a PNG file but those of the pixels."""
-    return tuple(chunk for chunk in chunks(file) if chunk[0] not in _PIXEL_CHUNKS)
+    """All chunks of a PNG file but those of the pixels and of C2PA, which vouches for the others."""
+    return tuple(chunk for chunk in chunks(file) if chunk[0] not in _PIXEL_CHUNKS and chunk[0] != C2PA_CHUNK)
 
 
 def _clean_chunk(kind: bytes, body: bytes, after: bool) -> tuple[Chunk | None, list[str]]:
@@ -70,7 +72,7 @@ def _clean_chunk(kind: bytes, body: bytes, after: bool) -> tuple[Chunk | None, l
     if kind not in (b"tEXt", b"zTXt", b"iTXt"):
         return (kind, body, after), []
     key, text = _text_of(kind, body)
-    if key == b"XML:com.adobe.xmp":
+    if key == XMP_KEY:
         xmp, notes = clean_xmp(text)
         if xmp is None:
             return None, notes
@@ -99,7 +101,20 @@ def _text_of(kind: bytes, body: bytes) -> tuple[bytes, bytes]:
 
 
 def _xmp_chunk(xmp: bytes) -> bytes:
-    return b"XML:com.adobe.xmp" + bytes(5) + xmp
+    return XMP_KEY + bytes(5) + xmp
+
+
+def packet(chunk: Chunk) -> bytes | None:
+    """The XMP packet that a chunk holds, None where it holds something else."""
+    kind, body, _ = chunk
+    if kind not in (b"tEXt", b"zTXt", b"iTXt") or not body.startswith(XMP_KEY + b"\0"):
+        return None
+    return _text_of(kind, body)[1]
+
+
+def with_packet(chunk: Chunk | None, xmp: bytes) -> Chunk:
+    """The chunk with another packet in it, uncompressed; a new one, before the pixels, where there is none."""
+    return b"iTXt", _xmp_chunk(xmp), bool(chunk and chunk[2])
 
 
 def chunks_for(meta: Metadata) -> tuple[Chunk, ...]:

@@ -1,5 +1,7 @@
 """The main job: a collection of pictures in, the same collection protected out; and whether it still is."""
 
+from unlearnable.job.auditing import Written as Written
+from unlearnable.job.auditing import audit as audit
 from unlearnable.job.fitting import fit as fit
 from unlearnable.job.manifest import Halted as Halted
 from unlearnable.job.places import DEFAULT_METHOD as DEFAULT_METHOD

@@ -32,6 +32,7 @@ notes = ?, flat_step = ? WHERE id = ?
 """
 _COUNT = "SELECT count(*) FROM files WHERE status IN (SELECT value FROM json_each(?))"
 _SHOWING = "SELECT count(*) OVER (), name FROM files WHERE flat_step >= ? ORDER BY flat_step DESC, id LIMIT ?"
+_NOTED = "SELECT count(*) FROM files WHERE instr(notes, ?) > 0"
 _COLUMN = "SELECT count(*) FROM pragma_table_info('files') WHERE name = 'flat_step'"
 _ALL: tuple[Status, ...] = ("waiting", "protected", "copied", "failed")
 
@@ -172,6 +173,10 @@ class Manifest:
     def count(self, *statuses: Status) -> int:
         """How many files have one of these statuses (any, where none is named)."""
         return int(self._db.execute(_COUNT, (json.dumps(statuses or _ALL),)).fetchone()[0])
+
+    def noted(self, words: str) -> int:
+        """How many files have a note with these words."""
+        return int(self._db.execute(_NOTED, (words,)).fetchone()[0])
 
     def max_delta(self) -> int:
         """The largest change of any value of any picture, in 8-bit levels."""

@@ -35,7 +35,8 @@ class Job:
     method: a name, name:preset, or a folder written by `fit`. eps: None for the method's own budget, else an
     L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
     the outputs. resume: go on with what is in the destination; overwrite: start anew there. card: write a data card,
-    README.md in a folder or NAME.README.md beside a file.
+    README.md in a folder or NAME.README.md beside a file. signals: say beside the pixels too that training is not
+    allowed (`files.signals`); certificate, certificate_key: PEM files, to say it by C2PA as well (`files.credentials`).
     Raises ValueError where a value is not allowed.
     """
 
@@ -48,6 +49,9 @@ class Job:
     resume: bool = False
     overwrite: bool = False
     card: bool = False
+    signals: bool = False
+    certificate: Path | None = None
+    certificate_key: Path | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in get_args(Wanted):
@@ -58,6 +62,10 @@ class Job:
             Budget("linf", self.eps)
         if self.resume and self.overwrite:
             raise ValueError("resume goes on where a job stopped, overwrite starts anew: choose one of them")
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("a C2PA assertion takes a certificate and its key: one of them is missing")
+        if self.certificate is not None and not self.signals:
+            raise ValueError("a C2PA certificate is for signals: ask for those too")
 
 
 @contextmanager
@@ -247,6 +255,8 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
             said.append(f"the names in SRC have changed ({before['files']} files then, {after['files']} now)")
         elif isinstance(before, dict) and isinstance(after, dict):
             said += _differences(before, after)
+        elif key in ("signals", "C2PA"):
+            said.append(f"it was {'with' if before else 'without'} {key}, is now {'with' if after else 'without'}")
         elif key == "eps":
             said.append(f"eps was {eps_text(before)}, is now {eps_text(after)}")
         else:

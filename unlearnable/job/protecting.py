@@ -5,17 +5,20 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from unlearnable import __version__
 from unlearnable.files import Collection, Destination, Item, is_picture_name
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
-from unlearnable.job import card, fitting, places
+from unlearnable.files.signals import ADDED
+from unlearnable.job import card, fitting, places, templates
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
 from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
-from unlearnable.job.worker import Worker
+from unlearnable.job.worker import Worker, credential_of
 from unlearnable.metrics import NOTICEABLE
 from unlearnable.protections import describe
 from unlearnable.run import Run
@@ -30,7 +33,8 @@ _REPORTS = 0.1  # seconds between two
 class Summary:
     """What a job came to. protected, copied, failed: files of the whole job, those of earlier runs included; worked,
     seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget; showing:
-    pictures on whose flat areas the change shows (`metrics.flat_step`), shown_most: the names of up to three."""
+    pictures on whose flat areas the change shows (`metrics.flat_step`), shown_most: the names of up to three;
+    signalled: pictures that a signal was added to, None where none was asked for."""
 
     protected: int
     copied: int
@@ -43,6 +47,7 @@ class Summary:
     manifest: Path
     showing: int
     shown_most: tuple[str, ...]
+    signalled: int | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -73,6 +78,7 @@ class Preview:
 def dry_run(job: Job) -> Preview:
     """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
     choice = fitting.choose(job.method, job.eps)
+    credential_of(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -103,21 +109,26 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
     """
     began = time.monotonic()
     choice = fitting.choose(job.method, job.eps)
+    credential_of(job)  # before any work
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
         about, listing = _about(job, choice, source, run), _listing(source)
         with halting(job.destination), places.taken(job, destination, about, listing) as manifest:
+            if manifest.get("made") is None:
+                manifest.set("made", _made(job, choice))
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
             _forget_lost(destination, manifest)
             worker = Worker.of(job, choice, ready, source, destination)
+            if job.signals:
+                templates.write(destination.bookkeeping)
             worked = _work(engine, job, worker, manifest, run)
             _finish(destination, manifest)
             card.write(destination, manifest, _named(choice), run, job.card)
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
-                *manifest.showing(NOTICEABLE, _NAMED),
+                *manifest.showing(NOTICEABLE, _NAMED), manifest.noted(ADDED) if job.signals else None,
             )  # fmt: skip
 
 
@@ -206,6 +217,13 @@ def _forget_lost(destination: Destination, manifest: Manifest) -> None:
     manifest.commit()
 
 
+def _made(job: Job, choice: Choice) -> dict[str, object]:
+    """What a report says of a job besides `_about`; a job that is resumed by another version is still the same job."""
+    named = Path(job.method).name if choice.folder is not None else job.method  # where folders lie is nobody's business
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    return {"version": __version__, "method": named, "protection": describe(choice.method)["name"], "date": today}
+
+
 def _finish(destination: Destination, manifest: Manifest) -> None:
     """Packs an archive, unless it is packed already."""
     if destination.packing is None or manifest.get("packed"):
@@ -227,6 +245,8 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "container": job.container,
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},
+        **({"signals": templates.VERSION} if job.signals else {}),
+        **({"C2PA": True} if job.certificate else {}),
     }
 
 

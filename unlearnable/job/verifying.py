@@ -17,6 +17,7 @@ from unlearnable.files import (
     matches,
     open_collection,
     output_name,
+    signalled,
     stems,
 )
 from unlearnable.files.picture import Samples
@@ -47,7 +48,8 @@ class Verification:
 def verify(source: Path, destination: Path, run: Run | None = None) -> Verification:
     """Compares a protected collection with its originals: by the manifest where there is one, else by names.
 
-    With a manifest the hashes, the budget and the list of files are checked too. Raises ValueError where one of the
+    With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
+    signal (`files.signals`) or none. Raises ValueError where one of the
     two cannot be listed, `Cancelled` where the run is.
     """
     with ExitStack() as stack:
@@ -114,15 +116,17 @@ class _Judge:
     names: dict[str, int]
     budget: Budget
     containers: tuple[Container, ...]
+    signals: tuple[bool, ...]
 
     @classmethod
     def of(cls, originals: Collection, outputs: Collection, manifest: Manifest | None) -> "_Judge":
         about = (manifest and manifest.get("about")) or {}
         budget = Budget(about["norm"], about["eps"]) if about else UNBOUNDED
         containers = (about["container"],) if about else _CONTAINERS
+        signals = (False, True) if not about else ("signals" in about,)
         sources = {item.name: item for item in originals.items}
         written = {item.name: item for item in outputs.items}
-        return cls(originals, outputs, sources, written, stems(sources), budget, containers)
+        return cls(originals, outputs, sources, written, stems(sources), budget, containers, signals)
 
     def __call__(self, file: _File) -> _Verdict:
         picture = is_picture_name(file.name)
@@ -189,7 +193,9 @@ class _Judge:
             except ValueError:
                 wanted = f"{picture.planes.dtype} {picture.planes.shape}"
                 raise _Bad(f"the output is {found.dtype} {found.shape}, not {wanted}") from None
-            if wrong := self._over(measured) or matches(picture, found, written, written_name):
+            meant = [signalled(picture) if signals else picture for signals in self.signals]
+            differing = [matches(one, found, written, written_name) for one in meant]
+            if wrong := self._over(measured) or (None if None in differing else differing[0]):
                 raise _Bad(wrong, measured.max_delta)
             return measured.max_delta
 

@@ -13,9 +13,11 @@ from unlearnable.files import (
     encode,
     matches,
     output_name,
+    signalled,
     sniff,
     stems,
 )
+from unlearnable.files.credentials import ADDED, MIME, Credential
 from unlearnable.job import fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
@@ -37,12 +39,17 @@ class Worker:
     container: Container
     stems: Mapping[str, int]
     unreadable: frozenset[int]
+    signals: bool
+    credential: Credential | None = None
 
     @classmethod
     def of(cls, job: Job, choice: Choice, ready: Ready, source: Collection, destination: Destination) -> "Worker":
         counted = stems(item.name for item in source.items)
         missed = frozenset() if choice.method.transfers else ready.unreadable
-        return cls(source, destination, ready.perturbation, choice.budget, job.container, counted, missed)
+        return cls(
+            source, destination, ready.perturbation, choice.budget, job.container, counted, missed, job.signals,
+            credential_of(job),
+        )  # fmt: skip
 
     @classmethod
     @contextmanager
@@ -79,15 +86,20 @@ class Worker:
             raise Refused("it could not be read when its noise was fitted: start anew with --overwrite to include it")
         data = self.source.read(self.source.items[row.id])
         label = -1 if row.label is None else row.label
-        with decoded(data, row.name, self.container) as picture:
+        with decoded(data, row.name, self.container) as bare:
+            picture = signalled(bare) if self.signals else bare
             planes = protected(picture, self.perturbation, label, number, self.budget)
             name = output_name(row.name, picture.target, self.stems)
-            written = self._place(row, name, encode(picture, planes)).read_bytes()
+            file, notes = encode(picture, planes), picture.notes
+            if self.credential is not None:
+                file = self.credential.added(file, picture.target)
+                notes += (ADDED if picture.target in MIME else f"no C2PA assertion: {picture.target} cannot hold it",)
+            written = self._place(row, name, file).read_bytes()
             if wrong := matches(picture, planes, written, name):
                 self._withdraw(name, f"read back wrong: {wrong}")
             found, step = change(picture.planes, planes), shown(picture, planes)
         hashes = sha256(data), sha256(written)
-        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, picture.notes, step)
+        return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, notes, step)
 
     def _place(self, row: Row, name: str, data: bytes) -> Path:
         self.destination.write(name, data, scratch_of(self.destination) / str(row.id))
@@ -96,6 +108,13 @@ class Worker:
     def _withdraw(self, name: str, reason: str) -> None:
         self.destination.path_of(name).unlink(missing_ok=True)
         raise Refused(reason)
+
+
+def credential_of(job: Job) -> Credential | None:
+    """What the job signs its pictures with, if anything. Raises ValueError where it cannot."""
+    if job.certificate is None or job.certificate_key is None:
+        return None
+    return Credential.read(job.certificate, job.certificate_key)
 
 
 def _line(error: BaseException) -> str:

@@ -1,0 +1,70 @@
+"""Writes what a report says of a method beside what it measures itself: means of the committed records.
+
+python -m benchmarks.known
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from unlearnable import tables
+from unlearnable.adversaries import STANDARD
+from unlearnable.experiment import CLEAN, Cell, Result
+from unlearnable.proof.undoing import RECORDS
+from unlearnable.run import write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+MODEL = "cnn"
+
+
+def known(results: Path = RESULTS) -> str:
+    """JSON: by method, the data set on which most adversaries were measured, and what they reached there."""
+    found: dict[str, dict[str, Any]] = {}
+    groups: dict[tuple[str, str, int], dict[str, list[Result]]] = {}
+    for record in tables.read(results / "quick"):
+        cell = record.cell
+        if cell == Cell(cell.dataset, cell.protection, cell.adversary, MODEL, cell.seed, epochs=cell.epochs):
+            group = groups.setdefault((cell.protection, cell.dataset, cell.epochs), {})
+            group.setdefault(cell.adversary, []).append(record)
+    for (method, dataset, epochs), by_adversary in groups.items():
+        clean = groups.get((CLEAN, dataset, epochs), {}).get(STANDARD)
+        if method in (CLEAN, "random", "random:class") or STANDARD not in by_adversary or not clean:
+            continue
+        if len(by_adversary) > len(found.get(method, {}).get("adversaries", {})):
+            found[method] = _entry(dataset, epochs, clean, by_adversary)
+    survival: dict[str, Any] = {"methods": {}}
+    if (path := results / "survival.json").exists():
+        survival = json.loads(path.read_text())
+    for method, measured in survival["methods"].items():
+        if method != CLEAN:
+            control = survival["methods"][CLEAN]["accuracy"]
+            found.setdefault(method, {})["survival"] = {
+                "dataset": survival["dataset"], "model": survival["model"], "left": measured["left"],
+                "accuracy": _means(measured["accuracy"]), "clean": _means(control),
+            }  # fmt: skip
+    return json.dumps(dict(sorted(found.items())), indent=1) + "\n"
+
+
+def _entry(dataset: str, epochs: int, clean: Sequence[Result], by_adversary: dict[str, list[Result]]) -> dict[str, Any]:
+    every = [record for records in by_adversary.values() for record in records]
+    dates = sorted(record.provenance["date"] for record in every)
+    return {
+        "dataset": dataset, "model": MODEL, "epochs": epochs, "clean": _mean(clean),
+        "adversaries": {name: _mean(records) for name, records in sorted(by_adversary.items())},
+        "seeds": {name: len(records) for name, records in sorted(by_adversary.items())},
+        "commits": sorted({record.provenance["commit"] for record in every}), "dates": [dates[0], dates[-1]],
+    }  # fmt: skip
+
+
+def _mean(records: Sequence[Result]) -> float:
+    return round(mean(record.accuracy for record in records), 4)
+
+
+def _means(accuracies: dict[str, list[float]]) -> dict[str, float]:
+    return {name: round(mean(values), 4) for name, values in accuracies.items() if values}
+
+
+if __name__ == "__main__":
+    write_atomically(RECORDS, known().encode())

@@ -1,0 +1,88 @@
+"""Is a protected collection still what was written, asked without the originals: by the hashes of a manifest."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnable.files import Collection, Item, Refused, is_picture_name, open_collection
+from unlearnable.job.manifest import Manifest, sha256
+from unlearnable.job.parallel import results
+from unlearnable.job.places import find_manifest
+from unlearnable.job.verifying import Verification
+from unlearnable.run import Run
+
+ALTERED = "the output has changed since it was written"
+GONE = "its output is not there"
+STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that a manifest lists. output, sha256: what was written for it, None where nothing was, and then `reason`
+    says why; max_delta: in 8-bit levels."""
+
+    name: str
+    output: str | None
+    sha256: str | None
+    max_delta: int | None = None
+    reason: str | None = None
+
+
+def audit(destination: Path, run: Run | None = None, listed: Iterable[Written] | None = None) -> Verification:
+    """Compares the outputs with what is listed, by default in the destination's own manifest; names of problems are
+    those of the outputs where there are any.
+
+    max_abs_delta is what the manifest says: without the originals it cannot be measured again. A picture that is not
+    listed is bad. Raises ValueError where there is no manifest or the destination cannot be listed, `Cancelled` where
+    the run is.
+    """
+    with closing(open_collection(destination)) as outputs:
+        files = list(written(destination) if listed is None else listed)
+        return _judged(outputs, files, run or Run())
+
+
+def written(destination: Path) -> Iterator[Written]:
+    """What the manifest of a destination lists. Raises ValueError where there is none."""
+    path = find_manifest(destination)
+    if path is None:
+        raise ValueError(
+            f"DST {str(destination)!r} has no manifest: name the originals too (unlearnable verify SRC DST), or the "
+            "manifest.json of a report with --manifest"
+        )
+    with closing(Manifest(path, writing=False)) as manifest:
+        for row in manifest.rows():
+            of = row.outcome
+            yield Written(row.name, of.output, of.output_sha256, of.max_delta, of.reason)
+
+
+def _judged(outputs: Collection, files: list[Written], run: Run) -> Verification:
+    held = {item.name: item for item in outputs.items}
+    known = {file.output for file in files}
+    strange = [(name, STRANGE) for name in held if name not in known and is_picture_name(name)]
+    found: dict[int, tuple[str, str]] = {}
+
+    def look(place: int) -> tuple[int, str | None]:
+        return place, _wrong(files[place], held, outputs)
+
+    with closing(results(look, range(len(files)), run)) as looked:
+        for done, (place, wrong) in enumerate(looked, 1):
+            run.report("verify", done, len(files))
+            if wrong is not None:
+                found[place] = (files[place].output or files[place].name, wrong)
+    missing = [place for place in found if files[place].output is None or files[place].output not in held]
+    checked = sum(is_picture_name(file.name) for file in files) - sum(is_picture_name(files[p].name) for p in missing)
+    largest = max((file.max_delta or 0 for file in files), default=0)
+    problems = (*(found[place] for place in sorted(found)), *strange)
+    return Verification(checked, len(found) - len(missing) + len(strange), largest, len(missing), problems)
+
+
+def _wrong(file: Written, held: dict[str, Item], outputs: Collection) -> str | None:
+    if file.output is None:
+        return f"not protected: {file.reason or 'the job did not come to it'}"
+    if file.output not in held:
+        return GONE
+    try:
+        return None if sha256(outputs.read(held[file.output])) == file.sha256 else ALTERED
+    except Refused as reason:
+        return f"cannot be read: {reason}"

@@ -1,0 +1,83 @@
+"""Who gets back what a protection took: of what was measured here, and of what this project's records say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unlearnable.adversaries import STANDARD
+from unlearnable.protections import SHIPPED
+
+RECORDS = Path(__file__).parent / "records.json"
+"""Means of the committed records by method, written by `python -m benchmarks.known`."""
+UNDONE, PARTLY = 2 / 3, 1 / 3
+NOTICED = 0.05  # as the flag no-effect has it
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """Who undoes a protection. clean, standard: accuracy of ordinary training on originals and on protected pictures;
+    undone, partly: adversaries who get back two thirds or more, or a third or more, of the difference, with what they
+    reach, the worst for the owner first; withstood: the others; hindered: whether ordinary training lost anything.
+    """
+
+    clean: float
+    standard: float
+    undone: dict[str, float]
+    partly: dict[str, float]
+    withstood: dict[str, float]
+
+    @property
+    def hindered(self) -> bool:
+        """Whether ordinary training learned noticeably less."""
+        return self.clean - self.standard >= NOTICED
+
+
+def undoing(clean: float, standard: float, reached: Mapping[str, float]) -> Undoing:
+    """Sorts adversaries by what they reach on the protected pictures, against ordinary training on the originals."""
+    groups: tuple[dict[str, float], ...] = ({}, {}, {})
+    lost = max(clean - standard, 1e-9)
+    for name, accuracy in sorted(reached.items(), key=lambda item: -item[1]):
+        back = (accuracy - standard) / lost
+        groups[0 if back >= UNDONE else 1 if back >= PARTLY else 2][name] = accuracy
+    return Undoing(clean, standard, *groups)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the records say of a method. named: the method or preset that they are of; setting: data set and network;
+    survival: accuracy by operation, those of clean pictures beside them, where it was measured.
+    """
+
+    named: str
+    setting: dict[str, Any]
+    found: Undoing | None
+    survival: dict[str, Any] | None
+
+
+def recorded(method: str, protection: str) -> Recorded | None:
+    """The records of a method as it was named, else of another preset of it; None where there are none."""
+    every = _records()
+    kind = protection or method.partition(":")[0]
+    exact = [name for name in (method, f"{method}:shipped") if name in every and (name == method or method in SHIPPED)]
+    fitting = exact or sorted(
+        (name for name in every if name.partition(":")[0] == kind),
+        key=lambda name: (-len(every[name].get("adversaries", {})), name),
+    )
+    if not fitting:
+        return None
+    said = every[fitting[0]]
+    others = {name: value for name, value in said.get("adversaries", {}).items() if name != STANDARD}
+    found = undoing(said["clean"], said["adversaries"][STANDARD], others) if "clean" in said else None
+    setting: dict[str, Any] = {
+        name: said[name] for name in ("dataset", "model", "epochs", "seeds", "commits", "dates") if name in said
+    }
+    return Recorded(fitting[0], setting, found, said.get("survival"))
+
+
+@cache
+def _records() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(RECORDS.read_text())
+    return found
