@@ -15,6 +15,7 @@ from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, project
 from unlearnable.protections._noise import NoisyImages, Staged
 from unlearnable.protections._pgd import frozen, uniform
+from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import Learner, Pairs, SelfSupervised, direction
 
@@ -47,6 +48,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
     temperature: float = 0.5
 
     def __post_init__(self) -> None:
+        check_words(self)
         if low := [name for name in ("rounds", "steps", "batch") if getattr(self, name) < 1]:
             raise ValueError(f"{low[0]} of {self.stage} must be 1 or more, got {getattr(self, low[0])}")
         if low := [name for name in ("train_batches", "noise_batches") if getattr(self, name) < 0]:

@@ -25,7 +25,6 @@ from torch import Tensor
 
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._selfsupervised import SelfSupervisedSurrogate
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import Pairs
 
@@ -48,10 +47,6 @@ class CP(SelfSupervisedSurrogate):
 
     scope: Literal["sample", "class"] = "sample"
     dual: bool = True
-
-    def __post_init__(self) -> None:
-        check_words(self)
-        super().__post_init__()
 
     @property
     def class_wise(self) -> bool:
