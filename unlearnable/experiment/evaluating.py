@@ -102,8 +102,9 @@ def _base(model: str, epochs: int | None) -> Recipe:
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:
     chooses = "early_stop" in name.split("+")
     clean, protected = (c.early_acc if chooses and c.early_acc else c.test_acc[-1] for c in (control, victim))
-    accuracies = (clean, protected, max(victim.test_acc), victim.train_acc[-1], victim.early_acc or 0.0)
-    clean, protected, best, train, early = (round(value, 4) for value in accuracies)
+    accuracies = (clean, protected, max(victim.test_acc), victim.train_acc[-1])
+    clean, protected, best, train = (round(value, 4) for value in accuracies)
+    early = None if victim.early_acc is None else round(victim.early_acc, 4)
     alone = round(part.test_acc[-1], 4) if part else None
     return Row(name, model, seed, clean, protected, best, train, early, alone, victim.probes.get("probe_given"))
 
