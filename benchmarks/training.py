@@ -23,7 +23,7 @@ from unlearnable.models import build
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 from unlearnable.training import Recipe, accuracy
-from unlearnable.training.recipe import one_cycle
+from unlearnable.training.parts import one_cycle
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):

@@ -278,7 +278,7 @@ def test_every_adversary_trains_and_repeats_itself(name: str, run: Run) -> None:
     train, test = digits()
     train, test = train.subset(torch.arange(96)), test.subset(torch.arange(40))
     recipe = replace(adversary(name, replace(QUICK, epochs=1)))
-    first, again = (recipe.train(train, run, test) for _ in range(2))
+    first, again = (recipe.train(train, run, test, clean=train) for _ in range(2))
     weights = zip(first.network.state_dict().values(), again.network.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in weights)
     assert not first.diverged

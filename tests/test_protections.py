@@ -27,6 +27,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "aue": {"model": "lenet", "rounds": 2, "train_steps": 2, "steps": 2, "batch": 40},
     "aap": _FIXED,
     "sep": _FIXED | {"checkpoints": 2},
+    "cp": {"model": "lenet", "rounds": 2, "train_batches": 2, "noise_batches": 0, "steps": 2, "batch": 40, "lr": 0.05},
+    "tue": {"model": "lenet", "rounds": 2, "train_batches": 2, "steps": 2, "batch": 40, "lr": 0.05},
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40},
     "tap": _FIXED,
     "pil": {"epochs": 2, "steps": 3, "batch": 40},

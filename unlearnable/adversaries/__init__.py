@@ -17,6 +17,7 @@ from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
 from unlearnable.adversaries.orthogonal import Orthogonal
 from unlearnable.adversaries.pretrained import Finetune, LinearProbe
 from unlearnable.adversaries.purify import Purify
+from unlearnable.adversaries.selfsupervised import BYOL, MoCo, SimCLR, SimSiam, Unlabelled
 from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser
@@ -48,6 +49,10 @@ ADVERSARIES: dict[str, type | None] = {
     "early_stop": EarlyStop,
     "finetune": Finetune,
     "linear_probe": LinearProbe,
+    "simclr": SimCLR,
+    "moco": MoCo,
+    "byol": BYOL,
+    "simsiam": SimSiam,
 }
 AUTHORISED = {"authorised": Handed}
 """Who trains from weights that came with the images (UGE): no adversary, but in the same tables; its name goes here
@@ -74,7 +79,7 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
     made = recipe or Recipe()
     for word in name.split("+"):
         part = _part(word)
-        if isinstance(part, Finetune | LinearProbe | Handed):
+        if isinstance(part, Finetune | LinearProbe | Unlabelled | Handed):
             made = part.change(made)
         elif part is not None:
             made = made.having(part)

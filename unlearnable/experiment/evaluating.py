@@ -21,7 +21,8 @@ class Row:
     """One victim: accuracy on clean test images after training on clean and on protected ones.
 
     protected_acc: last epoch; best_protected_acc: best epoch; early_protected_acc: what early stopping on a few clean
-    images keeps; clean_part_acc: the unprotected share alone.
+    images keeps; clean_part_acc: the unprotected share alone; given_probe_acc: of a victim that learned without labels,
+    with a probe fitted on the protected images instead of clean ones.
     """
 
     adversary: str
@@ -33,6 +34,7 @@ class Row:
     train_acc: float
     early_protected_acc: float | None = None
     clean_part_acc: float | None = None
+    given_probe_acc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def evaluate(
     for done, (name, model, recipe, offset) in enumerate((*r, s) for r in recipes for s in range(seeds)):
         run.report("evaluate", done, len(recipes) * seeds)
         here = replace(run, seed=run.seed + offset, directory=None)
-        control, victim = recipe.train(clean, here, test), recipe.train(published, here, test)
-        part = recipe.train(clean_part(clean, rate, run), here, test) if rate < 1 else None
+        control, victim = (recipe.train(images, here, test, clean=clean) for images in (clean, published))
+        part = recipe.train(clean_part(clean, rate, run), here, test, clean=clean) if rate < 1 else None
         rows.append(_row(name, model, here.seed, control, victim, part))
         flags |= set(_doubts(rows[-1], len(clean.classes), len(test), seeds))
         flags |= {"diverged"} if control.diverged or victim.diverged else set()
@@ -100,10 +102,11 @@ def _base(model: str, epochs: int | None) -> Recipe:
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:
     chooses = "early_stop" in name.split("+")
     clean, protected = (c.early_acc if chooses and c.early_acc else c.test_acc[-1] for c in (control, victim))
-    accuracies = (clean, protected, max(victim.test_acc), victim.train_acc[-1], victim.early_acc or 0.0)
-    clean, protected, best, train, early = (round(value, 4) for value in accuracies)
+    accuracies = (clean, protected, max(victim.test_acc), victim.train_acc[-1])
+    clean, protected, best, train = (round(value, 4) for value in accuracies)
+    early = None if victim.early_acc is None else round(victim.early_acc, 4)
     alone = round(part.test_acc[-1], 4) if part else None
-    return Row(name, model, seed, clean, protected, best, train, early, alone)
+    return Row(name, model, seed, clean, protected, best, train, early, alone, victim.probes.get("probe_given"))
 
 
 def _doubts(row: Row, classes: int, tests: int, seeds: int) -> list[str]:

@@ -31,11 +31,12 @@ def measure(cell: Cell, run: Run) -> Result:
     found = measured(train, protected) if len(protected) == len(train) else {}
     if cell.adversary == STANDARD and cell.rate == 1:
         found |= audits(train, protected, _within(run, cell.seed, "audits"))
+    clean = train
     if cell.relabel is not None:
         groups = groups_of(cell.relabel, train, run.seed)
-        protected, test = relabel(protected, groups), relabel(test, groups)
+        clean, protected, test = (relabel(part, groups) for part in (train, protected, test))
     began = time.monotonic()
-    victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test)
+    victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test, clean=clean)
     seconds = {"fit_seconds": float(fit.get("seconds", 0.0)), "train_seconds": round(time.monotonic() - began, 1)}
     about = provenance(run) | {"data": train.fingerprint, "recipe": meaning(cell.recipe)}
     about |= {"classes": len(test.classes), "tests": len(test), "images": len(protected)}
@@ -43,9 +44,8 @@ def measure(cell: Cell, run: Run) -> Result:
         about["protection"] = describe(cell.method)
         about |= {"ended": fit["ended"]} if fit.get("ended") else {}
     flags = (*budget_flags, *(["diverged"] if victim.diverged else []))
-    return Result(
-        cell, cell.key, victim.test_acc, victim.train_acc, found | seconds, flags, about, victim.early_acc
-    )  # fmt: skip
+    found |= seconds | victim.probes
+    return Result(cell, cell.key, victim.test_acc, victim.train_acc, found, flags, about, victim.early_acc)
 
 
 def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, dict[str, Any], tuple[str, ...]]:

@@ -18,6 +18,7 @@ from unlearnable.protections.aue import AUE
 from unlearnable.protections.class_filters import ClassFilters
 from unlearnable.protections.clusters import Clusters
 from unlearnable.protections.collapse import Collapse
+from unlearnable.protections.cp import CP
 from unlearnable.protections.em import EM
 from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
@@ -30,6 +31,7 @@ from unlearnable.protections.rem import REM
 from unlearnable.protections.sem import SEM
 from unlearnable.protections.sep import SEP
 from unlearnable.protections.tap import TAP
+from unlearnable.protections.tue import TUE
 from unlearnable.protections.uge import UGE
 from unlearnable.run import Run
 
@@ -69,6 +71,8 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "aue": AUE,
     "aap": AAP,
     "sep": SEP,
+    "cp": CP,
+    "tue": TUE,
     "pil": PIL,
     "ntga": NTGA,
     "lsp": LSP,

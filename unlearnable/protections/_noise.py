@@ -45,11 +45,13 @@ class NoisyImages:
 
     The table of deltas takes a byte a value (`pixels.packing`); it lies in a file where it is large, so that a fit
     never holds more than its batches in memory. What fits on a GPU stays there.
-    Raises ValueError where there is no image, or one without a label.
+    Raises ValueError where there is no image, or one without a label unless `labelled` says that it needs none.
     """
 
-    def __init__(self, data: ImageSet, budget: Budget, run: Run, owners: Labels | None = None) -> None:
-        if len(data) == 0 or int(data.labels.min()) < 0:
+    def __init__(
+        self, data: ImageSet, budget: Budget, run: Run, owners: Labels | None = None, labelled: bool = True
+    ) -> None:
+        if len(data) == 0 or (labelled and int(data.labels.min()) < 0):
             unlabelled = int((data.labels < 0).sum())
             raise ValueError(f"noise is sought for labelled images: {len(data)} images, {unlabelled} without a label")
         self._images, self._labels = run.near(data.images), run.near(data.labels)

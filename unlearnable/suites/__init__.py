@@ -2,7 +2,7 @@
 
 | module | suites | of |
 |---|---|---|
-| own | main, matrix, agreement, rates, victims, robust, resolution, ablation | this project: what its README shows |
+| own | main, matrix, agreement, rates, victims, robust, resolution, selfsupervised, ablation | this project's |
 | universal | universal, universal-labels, universal-adversaries | this project: the shipped generator |
 | uge | uge-table-1 to -3 | Ungeneralizable Examples |
 | collapse | collapse-table-1 to -6 | transferable unlearnable examples by data collapse |

@@ -9,7 +9,8 @@ from unlearnable.suites.suite import Suite
 OPTIMISED = ("collapse", "em", "rem", "sem", "tap", "aue", "aap", "pil")
 MAIN = (
     *OPTIMISED, "em:class", "hypocritical", "sep", "ntga",
-    "lsp", "lsp:paper", "ar", "ar:paper", "ops", "class_filters", "random", "random:class",
+    "lsp", "lsp:paper", "ar", "ar:paper", "ops", "class_filters", "cp", "cp:class", "tue",
+    "random", "random:class",
 )  # fmt: skip
 MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
 ADVERSARIES = (
@@ -26,6 +27,7 @@ VICTIMS = {"quick": ("cnn", "resnet20", "resnet18"), "full": ("resnet18", "vgg16
 COSTLY = {"quick": ("resnet18",), "full": ()}
 ROBUST = ("collapse", "rem", "sem", "em", "tap")
 RESIZED = ("em", "tap", "collapse", "lsp")
+UNLABELLED = ("cp", "cp:class", "tue", "em", "lsp", "aue")
 TERMS = ("collapse", "collapse:langevin", "collapse:error", "collapse:standard")
 
 
@@ -86,6 +88,18 @@ def resolution(tier: str) -> list[Cell]:
     return cells + smaller
 
 
+def selfsupervised(tier: str) -> list[Cell]:
+    """Noise made for learners without labels, and noise that was not, against one and against standard training, three
+    seeds. In the quick tier the victim is a network of few features, or random weights would do nearly as well.
+    """
+    trained = ("standard", "simclr")
+    cells = [
+        _cell(tier, method, adversary, seed)
+        for seed in range(3) for adversary in trained for method in (CLEAN, *UNLABELLED)
+    ]  # fmt: skip
+    return cells if tier == "full" else [replace(cell, model="resnet8") for cell in cells]
+
+
 def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) -> Cell:
     full = Cell("cifar10", method, adversary, "resnet18", seed, rate, epochs=EPOCHS)
     return full if tier == "full" else quick(full)
@@ -99,5 +113,6 @@ SUITES: dict[str, Suite] = {
     "victims": Suite("Optimised protections and other victims", victims),
     "robust": Suite("Optimised protections and adversarial training", robust),
     "resolution": Suite("Fitted at another size than that of the pictures", resolution),
+    "selfsupervised": Suite("Learning without labels", selfsupervised),
     "ablation": Suite("The parts of data collapse", ablation),
 }

@@ -22,6 +22,8 @@ PLAIN = {
     "augmented": "strong augmentation", "distill": "learning from a teacher network",
     "early_stop": "stopping at the best epoch on a few clean pictures", "finetune": "a network that knows ImageNet",
     "linear_probe": "the features of a network that knows ImageNet",
+    "simclr": "learning without labels (SimCLR)", "moco": "learning without labels (MoCo)",
+    "byol": "learning without labels (BYOL)", "simsiam": "learning without labels (SimSiam)",
     "dvae": "restoring the pictures with an autoencoder", "purify": "restoring the pictures by diffusion",
 }  # fmt: skip
 AGAIN = "Train longer or use more pictures, then look again."

@@ -10,6 +10,8 @@ from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import divergence as divergence
 from unlearnable.training.network import forward as forward
 from unlearnable.training.network import predict as predict
+from unlearnable.training.pairs import Learner as Learner
+from unlearnable.training.pairs import Pairs as Pairs
 from unlearnable.training.parts import Augmentation as Augmentation
 from unlearnable.training.parts import CropFlip as CropFlip
 from unlearnable.training.parts import Loss as Loss
@@ -23,4 +25,6 @@ from unlearnable.training.pgd import direction as direction
 from unlearnable.training.recipe import Classifier as Classifier
 from unlearnable.training.recipe import EarlyStop as EarlyStop
 from unlearnable.training.recipe import Recipe as Recipe
+from unlearnable.training.selfsupervised import Probe as Probe
+from unlearnable.training.selfsupervised import SelfSupervised as SelfSupervised
 from unlearnable.training.worst import Worst as Worst

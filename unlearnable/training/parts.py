@@ -1,5 +1,6 @@
 """What a recipe is made of besides its numbers: what is done once, with every batch, and what is minimised."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -94,3 +95,11 @@ class CropFlip(Augmentation):
             columns = torch.where(flipped[:, None, None], columns.flip(2), columns)
         image = torch.arange(n, device=x.device)[:, None, None]
         return padded[image, :, rows, columns].permute(0, 3, 1, 2)
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the peak rate at a step: up in a straight line for a quarter of them, then down a cosine."""
+    warm = max(1, steps // 4)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from unlearnable.data import ImageSet, weights_file
 from unlearnable.models import build, check, load_weights
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
-from unlearnable.training.network import Images, as_pixels, classes_given
-from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy
+from unlearnable.training.network import Images, as_pixels, classes_given, predict
+from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy, one_cycle
+from unlearnable.training.probing import linear_probe, neighbours
+from unlearnable.training.selfsupervised import SelfSupervised
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Classifier:
 
     early_epoch, early_acc: the epoch that early stopping chooses, and its accuracy on test images it was not chosen on.
     diverged: the loss was not finite any more, and training ended there.
-    checkpoints: the network as it was after the epochs that were asked for.
+    checkpoints: the network as it was after the epochs that were asked for. probes: of one that learned without labels,
+    what its features are worth on test images: of a linear probe and of nearest neighbours, fitted on clean and on the
+    given images.
     """
 
     network: nn.Module
@@ -49,6 +53,7 @@ class Classifier:
     early_acc: float | None = None
     diverged: bool = False
     checkpoints: tuple[nn.Module, ...] = ()
+    probes: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class Recipe:
     model: a name of the zoo; init: initial weights (safetensors) instead of random ones; lr: the peak of a one-cycle
     schedule; batch: images a step; purify: what is done to the images once; augment: what is done to every batch;
     objective: what is minimised instead of the cross-entropy; stop: keep the best epoch on a few clean images instead
-    of the last one; head_only: train the last linear layer alone; handed: the initial weights of an authorised network.
+    of the last one; head_only: train the last linear layer alone; handed: the initial weights of an authorised network;
+    learner: train without labels, and fit a linear probe at the end; lr, batch and what follows are then the learner's.
+    Raises ValueError for a learner together with what labels are needed for, or with augmentations.
     """
 
     model: str = "cnn"
@@ -74,6 +81,16 @@ class Recipe:
     stop: EarlyStop | None = None
     head_only: bool | None = None
     handed: Handed | None = None
+    learner: SelfSupervised | None = None
+
+    def __post_init__(self) -> None:
+        parts = (*self.augment, *(part for part in (self.objective, self.stop) if part is not None))
+        if self.learner is not None and (parts or self.head_only):
+            what = type(parts[0]).__name__ if parts else "a head alone"
+            raise ValueError(
+                f"{self.learner.learner} learns without labels, from views of its own: it goes with what changes the "
+                f"images once, not with {what}"
+            )
 
     def having(self, part: Purifier | Augmentation | Objective | EarlyStop) -> "Recipe":
         """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
@@ -109,15 +126,18 @@ class Recipe:
 
     def train(
         self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = (),
-        begin: nn.Module | None = None,
+        begin: nn.Module | None = None, clean: ImageSet | None = None,
     ) -> Classifier:  # fmt: skip
         """Trains on 8-bit images and labels, and on nothing else; measures on `test` after every epoch where given.
 
         keep: epochs, counted from 0, after which the network is copied to `checkpoints`; begin: the network that is
-        trained, on the device of the run, instead of the one that `start` gives.
-        Rows whose label is unknown (-1) are left out. Raises ValueError where fewer than two images are left, or early
-        stopping has no clean images to choose on.
+        trained, on the device of the run, instead of the one that `start` gives; clean: labelled images
+        that the features of a `learner` are probed with, and that nothing else is done with.
+        Rows whose label is unknown (-1) are left out. Raises ValueError where fewer than two images are left, early
+        stopping has no clean images to choose on, or a learner that is probed on clean images has none.
         """
+        if self.learner is not None:
+            return self._without_labels(self.learner, data, run, test, clean)
         data = data.subset((data.labels >= 0).nonzero().flatten()) if (data.labels < 0).any() else data
         if len(data) < 2:
             raise ValueError(f"training needs at least 2 labelled images, got {len(data)}")
@@ -148,6 +168,34 @@ class Recipe:
                 break
         checkpoints = tuple(copy.eval() for copy in kept)
         return replace(_classifier(state.get("best", network).eval(), curves), checkpoints=checkpoints)
+
+    def _without_labels(
+        self, learner: SelfSupervised, data: ImageSet, run: Run, test: ImageSet | None, clean: ImageSet | None
+    ) -> Classifier:
+        """A network that learned from all images without labels, with a linear probe for its last layer."""
+        if learner.probe == "clean" and clean is None:
+            raise ValueError(f"{learner.learner} is probed on clean images: give them as clean, or say probe=given")
+        images = self.purified(data, run)
+        network = self.start(data, run)
+        finished = learner.train(network, images, run)
+        known = {"given": (images, data.labels)}
+        if clean is not None:
+            known["clean"] = (self._purified_test(clean, run), clean.labels)
+        asked = None if test is None else _features(network, self._purified_test(test, run), run)
+        probes: dict[str, float] = {}
+        heads: dict[str, nn.Linear] = {}
+        train_acc: dict[str, float] = {}
+        for name, (pixels, labels) in known.items():
+            features = _features(network, pixels[labels >= 0], run)
+            labels = labels[labels >= 0]
+            heads[name] = linear_probe(features, labels, len(data.classes))
+            train_acc[name] = _share(heads[name](features).argmax(1), labels)
+            if test is not None and asked is not None:
+                probes[f"probe_{name}"] = _share(heads[name](asked).argmax(1), test.labels)
+                probes[f"knn_{name}"] = _share(neighbours(features, labels, asked, len(data.classes)), test.labels)
+        whole = run.place(nn.Sequential(network, heads[learner.probe])).eval()
+        reached = (probes[f"probe_{learner.probe}"],) if probes else ()
+        return Classifier(whole, (train_acc[learner.probe],), reached, diverged=not finished, probes=probes)
 
     def purified(self, data: ImageSet, run: Run) -> Images:
         """The training images after every purifier, in their order. Only the last may leave 8 bits."""
@@ -216,6 +264,15 @@ def _classifier(network: nn.Module, curves: dict[str, list[float]]) -> Classifie
     return Classifier(network, tuple(train), tuple(curves["test_acc"]), best, early, diverged)
 
 
+def _features(network: nn.Module, images: Images, run: Run) -> Tensor:
+    """What a network without its head gives for images, as numbers in any case."""
+    return predict(network, images, run).nan_to_num(0.0, 0.0, 0.0)
+
+
+def _share(found: Tensor, labels: Tensor) -> float:
+    return round(float((found == labels).float().mean()), 4)
+
+
 class _Trial:
     """The test after every epoch: on all images, on the adversary's few, and on the others."""
 
@@ -227,11 +284,3 @@ class _Trial:
         right = (classes_given(network, self.images, self.run) == self.labels).float()
         for name, rows in (("test_acc", slice(None)), ("own_acc", self.own), ("rest_acc", self.rest)):
             curves[name].append(float(right[rows].mean()))
-
-
-def one_cycle(step: int, steps: int) -> float:
-    """The share of the peak rate at a step: up in a straight line for a quarter of them, then down a cosine."""
-    warm = max(1, steps // 4)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

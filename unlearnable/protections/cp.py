@@ -1,0 +1,60 @@
+"""CP: contrastive poisoning. He, Zha, Katabi, ICLR 2023, arXiv 2202.11202, equation 3 and algorithm 1.
+
+| paper | here |
+|---|---|
+| epsilon | budget |
+| CP-S, CP-C: noise of a sample, of a class | scope |
+| CL algorithm: SimCLR, MoCo v2, BYOL | learner (simsiam, too) |
+| theta, eta_theta, M batches in a round | model, lr, train_batches |
+| delta, eta_delta, N batches and PGD steps in a round | step_size, noise_batches, steps |
+| dual-branch gradient propagation | dual |
+
+Noise and network minimise the same contrastive loss in turn. The noise is added before the views, so that its gradient
+comes back through the views, and with `dual` through the branch that the learner itself holds still.
+
+Differs from the paper:
+* sample-wise noise begins at random and needs no label; the published one begins at class-wise noise, which does;
+* one network on one device; the published code needs two GPUs;
+* views are those of `training.Contrastive`; the published code draws crops of a fifth of the area and more.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._selfsupervised import SelfSupervisedSurrogate
+from unlearnable.run import Run
+from unlearnable.training import Pairs
+
+
+@dataclass(frozen=True)
+class CP(SelfSupervisedSurrogate):
+    """Noise that makes the two views of an image easy to tell from all others.
+
+    scope: "sample" gives every image its own noise, "class" every class.
+    Raises ValueError for an unknown word or a count below 1; `fit` where the surrogate could not be trained.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "quick": {"model": "cnn", "rounds": 10, "batch": 250, "lr": 0.1, "step_size": 1.6 / 255},
+        "class": {"scope": "class", "rounds": 1000, "train_batches": 20, "noise_batches": 20, "steps": 1},
+        "class-quick": {
+            "scope": "class", "model": "cnn", "rounds": 20, "batch": 250, "lr": 0.1, "steps": 1,
+        },
+    }  # fmt: skip
+
+    scope: Literal["sample", "class"] = "sample"
+    dual: bool = True
+
+    @property
+    def class_wise(self) -> bool:
+        """Whether images of a class share their delta."""
+        return self.scope == "class"
+
+    def loss(self, pairs: Pairs | None, x: Pixels, delta: Pixels, y: Labels, run: Run, *moment: int) -> Tensor:
+        """The learner's loss of two views of the protected images."""
+        assert pairs is not None
+        views = self.teaching.views((x + delta).clamp(0, 1), run, self.stage, *moment)
+        return pairs.loss(*views, run, self.dual)[0]
