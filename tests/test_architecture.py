@@ -21,6 +21,7 @@ LAYERS = (
     ("job", "experiment"),
     ("authorisation", "tables", "suites", "export", "engines"),
     ("demo", "doctor"),
+    ("ui",),
     ("cli",),
     ("__main__",),
 )
