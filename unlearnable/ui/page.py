@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from unlearnable import demo
 from unlearnable.job import DEFAULT_METHOD
 from unlearnable.run import Run
 from unlearnable.ui.protecting import LEVELS, methods
@@ -26,6 +27,7 @@ is removed when you close this page.</p>
 _TRY = """Trains a small network three times: on pictures as they are, on the same pictures protected, and on the same
 with plain noise, and shows after every round how many pictures it then recognises that nobody changed. Without a zip it
 takes scanned digits that come with the program; this is a matter of a minute or two."""
+_ON_DIGITS = "The standard method was made for photographs: it does next to nothing for the digits."
 _SILENT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -55,13 +57,13 @@ def _ender(sessions: Sessions) -> Any:
     return end
 
 
-def _choices(where: str) -> tuple[Any, Any]:
-    method = gr.Dropdown(methods(), value=DEFAULT_METHOD, label="Method", elem_id=f"{where}-method")
+def _choices(where: str, method: str, info: str | None = None) -> tuple[Any, Any]:
+    chosen = gr.Dropdown(methods(), value=method, label="Method", info=info, elem_id=f"{where}-method")
     strength = gr.Slider(
         1, 16, value=LEVELS, step=1, label="Strength: how far a value may change, of 255", elem_id=f"{where}-strength",
         info="8 is usual. More protects better and is easier to see.", buttons=[],
     )  # fmt: skip
-    return method, strength
+    return chosen, strength
 
 
 def _buttons(where: str, go: str) -> tuple[Any, Any, Any, Any, Any]:
@@ -79,7 +81,7 @@ def _protecting(tab: ProtectTab, limits: Limits) -> None:
     with gr.Row():
         files = gr.File(file_count="multiple", label=label, height=190, elem_id="protect-files")
         with gr.Column():
-            method, strength = _choices("protect")
+            method, strength = _choices("protect", DEFAULT_METHOD)
     start, stop, bar, said, timer = _buttons("protect", "Protect")
     link = gr.HTML(elem_id="protect-link")
     with gr.Column(visible=False) as results:
@@ -108,7 +110,7 @@ def _trying(tab: TryTab) -> None:
             elem_id="try-files",
         )  # fmt: skip
         with gr.Column():
-            method, strength = _choices("try")
+            method, strength = _choices("try", demo.METHOD, _ON_DIGITS)
     start, stop, bar, said, timer = _buttons("try", "Train and compare")
     curve = gr.HTML(elem_id="try-curve", elem_classes="curve")
     shown = [bar, said, timer, start, stop, curve]
