@@ -1,6 +1,7 @@
 """The page as a person meets it: seconds from the command to the first protected picture, and many large ones at once.
 
     python -m benchmarks.ui --out benchmarks/results/ui.json
+    python -m benchmarks.ui --screenshot docs/ui.png
 
 Everything goes through the page in Chromium: files are dropped, a button is pressed, the zip is fetched and read. The
 large pictures are photographs of Imagenette and scikit-learn (those of `benchmarks.photos`) enlarged to 12 megapixels,
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import PIL
+import sklearn.datasets
 from PIL import Image
 
 from benchmarks.browser import Person, browser, served
@@ -29,6 +31,7 @@ from unlearnable.run import Run, write_atomically
 BARS = {"first_picture_seconds": 15, "peak_mb": 2048}
 LARGE, QUALITY = (4000, 3000), 92
 PATIENCE = 3000.0  # seconds
+SHOT = 840  # pixels across
 
 
 def main() -> None:
@@ -36,8 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", type=int, default=50, help="how many pictures of 12 megapixels")
     parser.add_argument("--repeats", type=int, default=3, help="starts of the server")
-    parser.add_argument("--out", type=Path, required=True)
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--out", type=Path)
+    wanted.add_argument("--screenshot", type=Path, help="no measurement: a picture of the page for the docs")
     asked = parser.parse_args()
+    if asked.screenshot:
+        screenshot(asked.screenshot)
+        return
     record: dict[str, Any] = {"bars": BARS} | provenance(Run(device="cpu")) | {"pillow": PIL.__version__}
     record["load"] = round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory() as folder, browser() as chromium:
@@ -64,6 +72,24 @@ def started(chromium: Any, picture: Path) -> dict[str, float]:
         moments = {"address": said, "page": usable, "first_picture": time.monotonic()}
         person.page.close()
     return {name: round(moment - began, 2) for name, moment in moments.items()}
+
+
+def screenshot(out: Path) -> None:
+    """The page with scikit-learn's two photographs protected, shrunk."""
+    pictures = sorted((Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg"))
+    with browser() as chromium, served() as running:
+        person = Person(chromium, running.url)
+        person.drop(*pictures)
+        person.press("protect-go")
+        person.said()
+        person.until(".views img")
+        time.sleep(3)  # until all three are drawn
+        taken = Image.open(BytesIO(person.page.screenshot(full_page=True)))
+        # fewer colours would show steps in the sky that are not there; fewer pixels do not
+        taken.convert("RGB").resize((SHOT, SHOT * taken.height // taken.width), Image.Resampling.LANCZOS).save(
+            out, optimize=True
+        )
+        person.page.close()
 
 
 def large(chromium: Any, folder: Path, count: int) -> dict[str, Any]:
