@@ -31,7 +31,7 @@ from unlearnable.run import Run, write_atomically
 BARS = {"first_picture_seconds": 15, "peak_mb": 2048}
 LARGE, QUALITY = (4000, 3000), 92
 PATIENCE = 3000.0  # seconds
-SHOT = 840  # pixels across
+SHOT = 680  # pixels across
 
 
 def main() -> None:
