@@ -22,6 +22,7 @@ test: install
 	$(BIN)/python -m pytest -n auto -m 'not slow'
 
 test-slow: install
+	$(BIN)/pip install --quiet --editable '.[slow]' --constraint constraints.txt
 	$(BIN)/python -m pytest -n auto
 
 check: install

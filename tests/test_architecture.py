@@ -22,6 +22,7 @@ LAYERS = (
     ("authorisation", "tables", "suites", "export", "engines"),
     ("proof",),
     ("demo", "doctor"),
+    ("ui",),
     ("cli",),
     ("__main__",),
 )

@@ -17,7 +17,7 @@ from unlearnable.run import Run
 
 
 def test_ctrl_c_says_how_to_go_on(command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(asked: job.Job, run: Run) -> job.Summary:
+    def interrupted(asked: job.Job, run: Run, engine: job.Engine) -> job.Summary:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(job, "protect", interrupted)
@@ -29,7 +29,7 @@ def test_ctrl_c_says_how_to_go_on(command: Command, photos: Path, monkeypatch: p
 def test_a_full_disk_is_one_line_and_how_to_go_on(
     command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def halted(asked: job.Job, run: Run) -> job.Summary:
+    def halted(asked: job.Job, run: Run, engine: job.Engine) -> job.Summary:
         raise job.Halted("DST 'out' takes no more: No space left on device")
 
     monkeypatch.setattr(job, "protect", halted)
@@ -40,7 +40,7 @@ def test_a_full_disk_is_one_line_and_how_to_go_on(
 def test_a_bug_keeps_its_traceback(
     command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch, bug: Exception
 ) -> None:
-    def fall_over(asked: job.Job, run: Run) -> job.Summary:
+    def fall_over(asked: job.Job, run: Run, engine: job.Engine) -> job.Summary:
         raise bug
 
     monkeypatch.setattr(job, "protect", fall_over)
@@ -52,7 +52,7 @@ def test_a_value_error_that_nobody_of_us_raised_is_a_bug_too(
     command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python's own words for a slip of ours must not be shown as the user's mistake."""
-    monkeypatch.setattr(job, "protect", lambda asked, run: int("x"))
+    monkeypatch.setattr(job, "protect", lambda asked, run, engine: int("x"))
     with pytest.raises(ValueError, match="invalid literal"):
         command("protect", photos, "out")
 

@@ -107,14 +107,19 @@ def _make_room(out: Path) -> None:
 
 def _write_sources(out: Path) -> None:
     """The digits as one folder for each class, and the two photographs as the very files that were installed."""
-    for part, data in zip(("clean", "test"), digits(), strict=True):
-        for row, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
-            folder = out / "digits" / part / data.classes[label]
-            folder.mkdir(parents=True, exist_ok=True)
-            _save(image, folder / f"{row:04}.png")
+    write_digits(out / "digits")
     (out / "photographs" / "original").mkdir(parents=True)
     for photograph in sorted((Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg")):
         shutil.copyfile(photograph, out / "photographs" / "original" / photograph.name)
+
+
+def write_digits(out: Path) -> None:
+    """scikit-learn's digits as PNGs, clean/CLASS/ROW.png for training and test/CLASS/ROW.png."""
+    for part, data in zip(("clean", "test"), digits(), strict=True):
+        for row, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
+            folder = out / part / data.classes[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            _save(image, folder / f"{row:04}.png")
 
 
 def _protect_all(out: Path, run: Run) -> dict[str, Summary]:

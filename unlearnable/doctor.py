@@ -33,6 +33,7 @@ EXTRAS = {
     "authorise": ("cryptography", "signed bundles"),
     "clip": ("transformers", "CLIP as an encoder"),
     "onnx": ("onnxruntime", "generators as ONNX files"),
+    "ui": ("gradio", "the page in the browser"),
 }
 
 

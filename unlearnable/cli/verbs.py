@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from unlearnable.cli import authorising, exporting, looking, measuring, protecting, proving
+from unlearnable.cli import authorising, exporting, looking, measuring, protecting, proving, serving
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Parser
 
@@ -55,6 +55,7 @@ VERBS: dict[str, Verb] = {
         "run it again: train and release go on where they stopped, the others begin anew",
     ),
     "demo": Verb("see it work on pictures that come along, no download", looking.demo_flags, looking.demo),
+    "ui": Verb("a page in the browser: drop pictures, see and fetch them protected", serving.ui_flags, serving.ui),
     "list": Verb("protections, adversaries, models and suites by name", looking.no_flags, looking.listing),
     "doctor": Verb("check this installation", looking.no_flags, looking.doctor),
     "bench": Verb("measure a suite, a table of ours or of a paper", measuring.bench_flags, measuring.bench, _AGAIN),

@@ -9,3 +9,4 @@ from unlearnable.experiment.evaluating import evaluate as evaluate
 from unlearnable.experiment.measuring import bench as bench
 from unlearnable.experiment.measuring import measure as measure
 from unlearnable.experiment.mixing import mix as mix
+from unlearnable.experiment.watching import watch as watch

@@ -72,7 +72,7 @@ def evaluate(
     relabelling: labels of the adversary's own, such as "kmeans:K" (`labelling.groups_of`). epochs: not the recipe's.
     Raises ValueError where the sets do not fit together or a value is not allowed.
     """
-    _check(clean, protected, test, seeds, rate)
+    check(clean, protected, test, seeds, rate)
     recipes = [(name, model, adversary(name, _base(model, epochs))) for name in adversaries for model in models]
     change = measured(clean, protected)
     if relabelling is not None:
@@ -116,7 +116,8 @@ def _doubts(row: Row, classes: int, tests: int, seeds: int) -> list[str]:
     )  # fmt: skip
 
 
-def _check(clean: ImageSet, protected: ImageSet, test: ImageSet, seeds: int, rate: float) -> None:
+def check(clean: ImageSet, protected: ImageSet, test: ImageSet, seeds: int = 1, rate: float = 1.0) -> None:
+    """Raises ValueError where the sets do not fit together, or seeds or rate are not allowed."""
     if seeds < 1:
         raise ValueError(f"seeds must be 1 or more, got {seeds}")
     if not 0 < rate <= 1:

@@ -161,6 +161,7 @@ class Recipe:
                 kept[place].load_state_dict(network.state_dict())
             if trial is not None:
                 trial.judge(network, curves)
+                run.report("train", epoch + 1, self.epochs, {"test_acc": curves["test_acc"][-1]})
                 if self.stop is not None and curves["own_acc"][-1] > max(curves["own_acc"][:-1], default=-1):
                     state["best"].load_state_dict(network.state_dict())
             if math.isnan(curves["train_acc"][-1]):

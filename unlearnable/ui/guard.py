@@ -1,0 +1,98 @@
+"""In front of every request: whom the page answers, how much it takes, and where a browser may load from."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from unlearnable.ui.uploads import Limits
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+# Gradio makes functions of texts of its own page, which needs inline and eval; nothing comes from elsewhere
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-dns-prefetch-control", b"off"),
+)
+_FORM = 1 << 16  # bytes of a form beside its files, for each file
+
+
+@dataclass(frozen=True)
+class Guard:
+    """app: what is guarded; hosts: the names it goes by, None for any; limits: of what may be uploaded at once.
+
+    Another name, or a request sent by a page from elsewhere, is refused: a web site that someone has open must not
+    reach into this one.
+    """
+
+    app: App
+    hosts: frozenset[str] | None
+    limits: Limits
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+        elif refused := self._refusal(scope):
+            await _refuse(send, *refused)
+        else:
+            await self.app(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Message) -> tuple[int, str] | None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host", "")
+        if self.hosts is not None and _name(f"//{host}") not in self.hosts:
+            return 421, "this page goes by 127.0.0.1 or localhost alone"
+        if scope["type"] == "websocket":
+            return 403, "this page speaks HTTP alone"
+        if "origin" in headers and urlsplit(headers["origin"]).netloc != host:
+            return 403, "requests of other pages are refused"
+        if _leads_away(scope["path"]):
+            return 403, "this page fetches nothing from elsewhere"
+        return self._too_large(scope, headers) if scope["method"] == "POST" else None
+
+    def _too_large(self, scope: Message, headers: dict[str, str]) -> tuple[int, str] | None:
+        size = headers.get("content-length", "")
+        if not size.isdecimal():
+            return 411, "the length of what is sent must be said"
+        uploading = scope["path"].endswith("/upload")
+        allowed = (self.limits.total_mb << 20) + self.limits.files * _FORM if uploading else 16 << 20
+        return (413, f"more than the {self.limits.total_mb} MB allowed at once") if int(size) > allowed else None
+
+
+def _name(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def _leads_away(path: str) -> bool:
+    """Gradio would fetch an address given as a file, and pass on to spaces of its maker's."""
+    return "=http:" in path or "=https:" in path or "/proxy=" in path
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
+        await send(message)
+
+    return sending
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = reason.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
