@@ -32,6 +32,7 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--format", type=Container, default="keep", help="what pictures are written as")
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
+    parser.add_argument("--lend", action="store_true", help="give these pictures the noise fitted to others, by class")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
     parser.add_argument("--engine", type=Literal["local"], default="local", help="where the work runs")
 
@@ -67,6 +68,7 @@ def protect(args: Namespace, run: "Run") -> Answer:
     asked = job.Job(
         Path(args.source), Path(args.destination), args.method or job.DEFAULT_METHOD,
         None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
+        args.lend,
     )  # fmt: skip
     if args.dry_run:
         return _planned(job.dry_run(asked))

@@ -32,7 +32,8 @@ class Job:
     source: a file, folder, archive or table; destination: a folder, or an archive of the same kind.
     method: a name, name:preset, or a folder written by `fit`. eps: None for the method's own budget, else an
     L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
-    the outputs. resume: go on with what is in the destination; overwrite: start anew there.
+    the outputs. resume: go on with what is in the destination; overwrite: start anew there. lend: give the pictures the
+    noise that a folder holds for others, class for class.
     Raises ValueError where a value is not allowed.
     """
 
@@ -44,6 +45,7 @@ class Job:
     container: Container = "keep"
     resume: bool = False
     overwrite: bool = False
+    lend: bool = False
 
     def __post_init__(self) -> None:
         if self.labels not in get_args(Wanted):

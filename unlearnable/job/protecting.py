@@ -17,6 +17,7 @@ from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker
 from unlearnable.metrics import NOTICEABLE
+from unlearnable.perturbation import Lent
 from unlearnable.run import Run
 
 _VERSION = 1
@@ -112,14 +113,25 @@ def _prepare(
     run: Run,
 ) -> Ready:  # fmt: skip
     """Labels every picture and has a perturbation ready; what an earlier run did of this is not done again."""
-    given = None if choice.folder is None else fitting.load(choice.folder, choice.budget)
-    if given and not choice.method.transfers and given.pictures != fitting.digest(item.name for item in pictures):
-        raise ValueError(f"{choice.folder} was fitted to other pictures and serves only those: fit it to these")
+    given = None if choice.folder is None else fitting.load(choice.folder, choice.budget, job.lend)
+    if job.lend and not given:
+        raise ValueError(f"lend gives pictures the noise of a folder that fit wrote, method {job.method!r} is none")
+    if (
+        given
+        and not job.lend
+        and not choice.method.transfers
+        and given.pictures != fitting.digest(item.name for item in pictures)
+    ):
+        raise ValueError(
+            f"{choice.folder} was fitted to other pictures and serves only those: fit it to these, or lend"
+        )
     folder = choice.folder or destination.bookkeeping / "perturbation"
     if manifest.get("prepared"):
         return given or fitting.load(folder, choice.budget)
-    known = given.known if given else None
+    known = given.known if given and not job.lend else None
     labelling = label_pictures(source, pictures, job.labels, choice.method.needs_labels, run, known)
+    if given and job.lend:
+        _enough(given, len(labelling.classes))
     manifest.label(labelling.labels.tolist())
     if choice.folder is None:
         size = fitting.working_size(source, pictures)
@@ -129,6 +141,15 @@ def _prepare(
     manifest.set("prepared", True)
     manifest.commit()
     return ready
+
+
+def _enough(given: Ready, classes: int) -> None:
+    lent = given.perturbation
+    if isinstance(lent, Lent) and classes > len(lent.pairs):
+        raise ValueError(
+            f"noise of {len(lent.starts) - 1} classes and their pairs serves {len(lent.pairs)} classes, here are "
+            f"{classes}: lend what was fitted on more"
+        )
 
 
 def _work(worker: Worker, manifest: Manifest, run: Run) -> int:
@@ -210,6 +231,7 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "norm": choice.budget.norm,
         "eps": choice.budget.eps,
         "labels": job.labels,
+        **({"lend": True} if job.lend else {}),
         "container": job.container,
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},
