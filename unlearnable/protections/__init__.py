@@ -18,13 +18,16 @@ from unlearnable.protections.aue import AUE
 from unlearnable.protections.class_filters import ClassFilters
 from unlearnable.protections.clusters import Clusters
 from unlearnable.protections.collapse import Collapse
+from unlearnable.protections.dune import DUNE
 from unlearnable.protections.em import EM
+from unlearnable.protections.game import Game
 from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
 from unlearnable.protections.ntga import NTGA
 from unlearnable.protections.one_for_all import OneForAll
 from unlearnable.protections.ops import OPS
 from unlearnable.protections.pil import PIL
+from unlearnable.protections.pue import PUE
 from unlearnable.protections.random import Random
 from unlearnable.protections.rem import REM
 from unlearnable.protections.sem import SEM
@@ -70,6 +73,9 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "aap": AAP,
     "sep": SEP,
     "pil": PIL,
+    "dune": DUNE,
+    "pue": PUE,
+    "game": Game,
     "ntga": NTGA,
     "lsp": LSP,
     "ar": AR,
