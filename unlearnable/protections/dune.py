@@ -1,4 +1,4 @@
-"""DUNE: dual-branch robust unlearnable examples. Jiang, Zhang, Zeng, Li and others, ICML 2026, arXiv 2605.01718.
+"""DUNE: dual-branch robust unlearnable examples. Wang, Zhang, Pan, Zhou, Jiang, Zeng, Jia, ICML 2026, arXiv 2605.01718.
 
 | paper | here |
 |---|---|
