@@ -10,7 +10,7 @@ from test_job_fit import fast, fitted
 from unlearnable import perturbation
 from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, bench
-from unlearnable.job import verify
+from unlearnable.job import Job, dry_run, verify
 from unlearnable.perturbation import ClassWise, Lent, SampleWise, apply, lend, resized
 from unlearnable.pixels import LINF8, levels_changed, pack, to_float, unpack
 from unlearnable.protections import protection
@@ -89,7 +89,7 @@ def test_a_job_lends_where_it_is_asked_to(tmp_path: Path) -> None:
     out = fitted(folder(tmp_path / "src"), tmp_path / "fitted", "em", **fast())
     other = folder(tmp_path / "other", 4, lambda n: noise(n, 48))
     put(other / "horse" / "1.png", noise(1, 40))
-    with pytest.raises(ValueError, match="serves only those: fit it to these, or lend"):
+    with pytest.raises(ValueError, match="serves only those: fit it to these, or take --lend"):
         job(other, tmp_path / "no", method=str(out))
     assert not (tmp_path / "no").exists()
     assert job(other, tmp_path / "dst", method=str(out), lend=True).protected == 5
@@ -101,6 +101,8 @@ def test_a_job_lends_where_it_is_asked_to(tmp_path: Path) -> None:
         job(other, tmp_path / "four", method=str(out), lend=True)
     with pytest.raises(ValueError, match="method 'lsp' is none"):
         job(other, tmp_path / "name", lend=True)
+    with pytest.raises(ValueError, match="method 'lsp' is none"):
+        dry_run(Job(other, tmp_path / "name", "lsp", lend=True))
 
 
 def test_a_cell_fitted_on_another_data_set_takes_sample_wise_noise(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class Preview:
 
 def dry_run(job: Job) -> Preview:
     """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
-    choice = fitting.choose(job.method, job.eps)
+    choice = _chosen(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -90,7 +90,7 @@ def protect(job: Job, run: Run) -> Summary:
     destination takes no more. In the last two cases all that was done is kept.
     """
     began = time.monotonic()
-    choice = fitting.choose(job.method, job.eps)
+    choice = _chosen(job)
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -114,8 +114,6 @@ def _prepare(
 ) -> Ready:  # fmt: skip
     """Labels every picture and has a perturbation ready; what an earlier run did of this is not done again."""
     given = None if choice.folder is None else fitting.load(choice.folder, choice.budget, job.lend)
-    if job.lend and not given:
-        raise ValueError(f"lend gives pictures the noise of a folder that fit wrote, method {job.method!r} is none")
     if (
         given
         and not job.lend
@@ -123,7 +121,7 @@ def _prepare(
         and given.pictures != fitting.digest(item.name for item in pictures)
     ):
         raise ValueError(
-            f"{choice.folder} was fitted to other pictures and serves only those: fit it to these, or lend"
+            f"{choice.folder} was fitted to other pictures and serves only those: fit it to these, or take --lend"
         )
     folder = choice.folder or destination.bookkeeping / "perturbation"
     if manifest.get("prepared"):
@@ -141,6 +139,13 @@ def _prepare(
     manifest.set("prepared", True)
     manifest.commit()
     return ready
+
+
+def _chosen(job: Job) -> Choice:
+    choice = fitting.choose(job.method, job.eps)
+    if job.lend and choice.folder is None:
+        raise ValueError(f"--lend gives pictures the noise of a folder that fit wrote, method {job.method!r} is none")
+    return choice
 
 
 def _enough(given: Ready, classes: int) -> None:
