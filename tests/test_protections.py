@@ -11,7 +11,7 @@ import torch
 
 from unlearnable import perturbation
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import ClassWise, apply, side_seen
+from unlearnable.perturbation import ClassWise, SampleWise, apply, side_seen
 from unlearnable.pixels import LINF8, Budget, level_cap, levels_changed, to_float
 from unlearnable.protections import PROTECTIONS, Protection, describe, paper, protection
 from unlearnable.run import Cancelled, Progress, Run
@@ -168,6 +168,7 @@ def test_what_transfers_protects_rows_it_never_saw(method: Protection, small: Im
     if method.transfers:
         assert fitted(*arguments).shape == (1, 3, small.size, small.size)
     else:
+        assert isinstance(fitted, SampleWise), "what does not transfer can be lent"
         with pytest.raises(ValueError, match="row 101 was not among the 96"):
             fitted(*arguments)
 
