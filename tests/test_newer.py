@@ -25,7 +25,7 @@ from unlearnable.run import Run
 
 EPS = 8 / 255
 DUNE_SMALL: dict[str, Any] = {"model": "lenet", "epochs": 2, "checkpoints": 2, "steps": 1, "step_size": 2 / 255,
-                              "batch": 96, "particles": 3, "turns": 3, "seen": 5}  # fmt: skip
+                              "batch": 96, "particles": 3, "turns": 3, "seen": 5, "colour": 0.25}  # fmt: skip
 
 
 def test_one_step_of_the_swarm_is_the_published_one() -> None:

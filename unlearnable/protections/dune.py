@@ -14,7 +14,7 @@ published strength of either and so a budget of its own, 8/255 + 0.1.
 Differs from the published code:
 * the swarm stays inside the box of +-0.1, which is its PSNR of 20 dB; SSIM and LPIPS do not stop it;
 * a particle's best place is kept; there it moves on with the particle, as both are one array;
-* noise begins at a random point, and steps are longer where they are few.
+* noise begins at a random point; the preset `quick` shows the checkpoints crops and flips, as TAP does.
 """
 
 from collections.abc import Callable
@@ -36,30 +36,44 @@ from unlearnable.run import Run
 Shifts = Float32[Tensor, "n 3"]  # of R, G and B, in units of the 0..1 range
 _COLOUR = 0.1
 _INERTIA, _PULL = 0.5, 0.3
+_QUICK: dict[str, Any] = {
+    "model": "cnn",
+    "epochs": 16,
+    "checkpoints": 3,
+    "surrogate_batch": 64,
+    "steps": 10,
+    "step_size": 2 / 255,
+    "batch": 128,
+    "particles": 6,
+    "turns": 6,
+    "seen": 100,
+    "padding": 4,
+}
+_PUBLISHED: dict[str, Any] = {
+    "budget": {"norm": "linf", "eps": 8 / 255 + _COLOUR},
+    "colour": _COLOUR / (8 / 255 + _COLOUR),
+}
 
 
 @dataclass(frozen=True)
 class DUNE(SEP):
     """Images that every checkpoint of a training takes for another class, and a tint of their class that says so too.
 
-    colour: the part of the budget that the tint may take, 0 to 1; seen: images of a class that the tint is sought on.
+    colour: the part of the budget that the tint may take, 0 to 1; seen: images of a class that the tint is sought on;
+    padding: of the random crops that the checkpoints see, 0 for images as they are.
     Raises ValueError for a colour outside 0..1, a count below 1, or more checkpoints than epochs; `fit` for a single
     class, or where training failed.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {
-            "model": "cnn", "epochs": 12, "checkpoints": 5, "surrogate_batch": 64, "steps": 15, "step_size": 1.5 / 255,
-            "batch": 128, "particles": 6, "turns": 6, "seen": 100,
-        },
-        "published": {"budget": {"norm": "linf", "eps": 8 / 255 + _COLOUR}, "colour": _COLOUR / (8 / 255 + _COLOUR)},
+        "quick": _QUICK, "published": _PUBLISHED, "published-quick": _QUICK | _PUBLISHED,
     }  # fmt: skip
 
     checkpoints: int = 5
     step_size: float = 0.5 / 255
     shift: int = 3
     padding: int = 0
-    colour: float = 0.25
+    colour: float = 0.125
     particles: int = 10
     turns: int = 10
     seen: int = 1000

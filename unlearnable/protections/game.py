@@ -65,6 +65,8 @@ class Game(Staged):
     batch: int = 256
     lr: float = 1e-3
     victim_lr: float = 0.01
+    momentum: float = 0.0
+    told: bool = False
     answer_steps: int = 10
     answer_lr: float = 1e-4
     eta: float = 1.5
@@ -79,12 +81,15 @@ class Game(Staged):
             raise ValueError(f"game needs labelled images of 2 classes or more: {unknown} of {len(data)} have no label")
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
         with run.seeded(f"{self.stage}-init"):
-            generator, victim = Generator(**shape, code=0), build(self.model, len(data.classes), data.size)
+            generator, victim = (
+                Generator(**shape, code=len(data.classes) if self.told else 0),
+                build(self.model, len(data.classes), data.size),
+            )
         for network in (generator, victim):
             run.agreed(run.place(network))
         optimisers = (
             torch.optim.Adam(generator.parameters(), self.lr),
-            torch.optim.SGD(victim.parameters(), self.victim_lr),
+            torch.optim.SGD(victim.parameters(), self.victim_lr, self.momentum),
         )
         state = {"generator": generator, "victim": victim, "leader": optimisers[0], "follower": optimisers[1]}
         paint = Painter(generator, self.budget.eps, "tanh", None)
