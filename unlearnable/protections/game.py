@@ -14,7 +14,7 @@ of all wrong classes. It is solved with first derivatives alone (BOME, Liu, Ye, 
 2209.08709): both descend on the payoff with the follower's regret, the error it could still save, as a constraint.
 
 Differs from the published code:
-* the generator is that of the other methods here, not a U-Net, and takes steps of Adam, not SGD at 0.1;
+* the generator is that of the other methods here, not a U-Net; both players take steps of Adam, not of SGD;
 * the last generator is kept, not that of the epoch which was best on test images.
 """
 
@@ -43,16 +43,16 @@ Gradients = Sequence[Tensor]
 class Game(Staged):
     """A generator whose images teach any network that learns them to be wrong about clean ones; serves new images.
 
-    passes: over the images, or `steps` where given. Raises ValueError for answer_steps or batch below 1; `fit` for
-    images without labels, a single class, and gradients that are not finite.
+    passes: over the images, or `steps` where given; told: the generator is told the class (ours). Raises ValueError for
+    answer_steps or batch below 1; `fit` for images without labels, a single class, and gradients that are not finite.
     """
 
     needs_labels: ClassVar[bool] = True
     needs_images: ClassVar[bool] = True
     transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {"model": "cnn", "width": 16, "blocks": 2, "steps": 500, "batch": 64, "lr": 2e-3, "answer_steps": 5,
-                  "answer_lr": 1e-3, "victim_lr": 0.03},
+        "quick": {"model": "cnn", "width": 12, "blocks": 1, "steps": 500, "batch": 64, "lr": 2e-3, "told": True,
+                  "answer_steps": 1, "answer_lr": 1e-3},
     }  # fmt: skip
 
     budget: Budget = field(default=LINF8)
@@ -64,8 +64,7 @@ class Game(Staged):
     steps: int | None = None
     batch: int = 256
     lr: float = 1e-3
-    victim_lr: float = 0.01
-    momentum: float = 0.0
+    victim_lr: float = 1e-3
     told: bool = False
     answer_steps: int = 10
     answer_lr: float = 1e-4
@@ -81,17 +80,13 @@ class Game(Staged):
             raise ValueError(f"game needs labelled images of 2 classes or more: {unknown} of {len(data)} have no label")
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
         with run.seeded(f"{self.stage}-init"):
-            generator, victim = (
-                Generator(**shape, code=len(data.classes) if self.told else 0),
-                build(self.model, len(data.classes), data.size),
-            )
+            generator = Generator(**shape, code=len(data.classes) if self.told else 0)
+            victim = build(self.model, len(data.classes), data.size)
         for network in (generator, victim):
             run.agreed(run.place(network))
-        optimisers = (
-            torch.optim.Adam(generator.parameters(), self.lr),
-            torch.optim.SGD(victim.parameters(), self.victim_lr, self.momentum),
-        )
-        state = {"generator": generator, "victim": victim, "leader": optimisers[0], "follower": optimisers[1]}
+        leader = torch.optim.Adam(generator.parameters(), self.lr)
+        follower = torch.optim.Adam(victim.parameters(), self.victim_lr)
+        state = {"generator": generator, "victim": victim, "leader": leader, "follower": follower}
         paint = Painter(generator, self.budget.eps, "tanh", None)
         images, labels = run.near(data.images), run.near(data.labels)
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
@@ -99,8 +94,8 @@ class Game(Staged):
             rows = drawn(len(data), self.stage, step, self.batch, run)
             rows = rows.repeat(2) if len(rows) == 1 else rows  # batch normalisation has no variance over one image
             figures = self.turn(paint, victim, to_float(read(images, rows, run)), read(labels, rows, run), run)
-            for optimiser in optimisers:
-                optimiser.step()
+            leader.step()
+            follower.step()
             run.report(self.stage, step + 1, steps, figures)
         run.agreed(generator)  # each rank had statistics of its own
         return paint.painted(shape, data.size)
