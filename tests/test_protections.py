@@ -11,7 +11,7 @@ import torch
 
 from unlearnable import perturbation
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import ClassWise, apply, side_seen
+from unlearnable.perturbation import ClassWise, SampleWise, apply, side_seen
 from unlearnable.pixels import LINF8, Budget, level_cap, levels_changed, to_float
 from unlearnable.protections import PROTECTIONS, Protection, describe, paper, protection
 from unlearnable.run import Cancelled, Progress, Run
@@ -31,6 +31,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "tue": {"model": "lenet", "rounds": 2, "train_batches": 2, "steps": 2, "batch": 40, "lr": 0.05},
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40},
     "tap": _FIXED,
+    "dune": _FIXED | {"checkpoints": 2, "particles": 2, "turns": 2, "seen": 4},
+    "pue": {"model": "lenet", "rounds": 2, "train_steps": 2, "steps": 2, "batch": 40, "weight_noise": 0.05, "draws": 2},
+    "game": {"model": "lenet", "width": 8, "blocks": 1, "steps": 3, "batch": 40, "lr": 0.02, "answer_steps": 2},
     "pil": {"epochs": 2, "steps": 3, "batch": 40},
     "clusters": {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1},
     "one_for_all": {"grid": 16, "groups": (2, 4), "steps": 4, "batch": 40, "width": 8, "blocks": 1, "lr": 0.02},
@@ -167,6 +170,7 @@ def test_what_transfers_protects_rows_it_never_saw(method: Protection, small: Im
     if method.transfers:
         assert fitted(*arguments).shape == (1, 3, small.size, small.size)
     else:
+        assert isinstance(fitted, SampleWise), "what does not transfer can be lent"
         with pytest.raises(ValueError, match="row 101 was not among the 96"):
             fitted(*arguments)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -58,10 +58,13 @@ def kind(cls: P) -> P:
 @kind
 @dataclass(frozen=True, eq=False)
 class SampleWise:
-    """One delta for each image of the set it was fitted on, kept in steps of `unit` (`pixels.pack`)."""
+    """One delta for each image of the set it was fitted on, kept in steps of `unit` (`pixels.pack`). labels: of these
+    images, for `lend`.
+    """
 
     delta: Packed
     unit: float = 1.0
+    labels: Labels | None = None
 
     @property
     def size(self) -> int:
@@ -86,6 +89,57 @@ class ClassWise:
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
         known(labels, len(self.delta), "label")
         return x + self.delta[labels]
+
+
+@kind
+@dataclass(frozen=True, eq=False)
+class Lent:
+    """Deltas found for other images: class k gets those of class pairs[k, 0], and what those of pairs[k, 1] add where
+    that is another; of a class's deltas each image has the one that its row comes to. Serves images never seen.
+
+    delta: sorted by the class they were found for, class c from starts[c] to before starts[c + 1].
+    """
+
+    delta: Packed
+    starts: Int64[Tensor, " m"]
+    pairs: Int64[Tensor, "k 2"]
+    unit: float
+
+    @property
+    def size(self) -> int:
+        return self.delta.shape[-1]
+
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        known(labels, len(self.pairs), "label")
+        first, second = self.pairs[labels].unbind(1)
+        mixed = self._of(second, index) * (first != second)[:, None, None, None]
+        return x + self._of(first, index) + mixed
+
+    def _of(self, classes: Labels, index: Index) -> Pixels:
+        begin = self.starts[classes]
+        return unpack(self.delta[begin + index % (self.starts[classes + 1] - begin)], self.unit)
+
+
+def lend(found: Perturbation) -> Lent:
+    """The same noise for images of other classes and sizes, as One for All has CP and TUE: class k gets that of the
+    k-th class it was found for; further classes get the mixed noise of two (0 and 1, 0 and 2, ..).
+
+    Raises ValueError for what is not noise of images or of classes.
+    """
+    if isinstance(found, ClassWise):
+        delta, unit, labels = found.delta, 1.0, torch.arange(len(found.delta))
+    elif isinstance(found, SampleWise) and found.labels is not None:
+        delta, unit, labels = found.delta, found.unit, found.labels
+    else:
+        old = "was fitted before labels were kept with it: fit it again"
+        why = old if isinstance(found, SampleWise) else "is no noise of images or classes, which alone can be lent"
+        raise ValueError(f"what was fitted ({type(found).__name__}) {why}")
+    counts = torch.bincount(labels)
+    counts = counts[counts > 0]
+    starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+    alone = torch.arange(len(counts))
+    pairs = torch.cat([torch.stack([alone, alone], 1), torch.combinations(alone, 2)])
+    return Lent(delta[labels.argsort(stable=True)], starts, pairs, unit)
 
 
 def apply(perturbation: Perturbation, data: ImageSet, budget: Budget, run: Run, batch: int = 512) -> ImageSet:

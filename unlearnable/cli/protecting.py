@@ -39,6 +39,7 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
     parser.add_argument("--card", action="store_true", help="write a data card: README.md in DST, or beside a file")
+    parser.add_argument("--lend", action="store_true", help="give these pictures the noise fitted to others, by class")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
     parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help="where the work runs")
 
@@ -80,7 +81,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
     asked = job.Job(
         source.path, destination.path, args.method or job.DEFAULT_METHOD,
         None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
-        args.card, args.signals, args.c2pa and Path(args.c2pa), args.c2pa_key and Path(args.c2pa_key),
+        args.card, args.signals, args.c2pa and Path(args.c2pa), args.c2pa_key and Path(args.c2pa_key), args.lend,
     )  # fmt: skip
     if args.dry_run:
         return _planned(job.dry_run(asked))

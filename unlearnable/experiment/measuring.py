@@ -54,11 +54,11 @@ def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, dict[st
     if method is None:
         return (train if cell.rate == 1 else clean_part(train, cell.rate, seeded)), {}, ()
     source = train if cell.fitted_on is None else load_dataset(cell.fitted_on)[0]
-    if cell.fitted_on is not None and not method.transfers:
-        raise ValueError(f"{cell.protection} only protects the images it was fitted on, not {cell.dataset}")
     source = source if cell.fitted_at is None else perturbation.at_size(source, cell.fitted_at)
     key = hashed([describe(method), source.fingerprint])
     fitted, about = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
+    if cell.fitted_on is not None and isinstance(fitted, perturbation.SampleWise | perturbation.ClassWise):
+        fitted = perturbation.lend(fitted)
     protected = mix(train, perturbation.apply(fitted, train, method.budget, seeded), cell.rate, seeded)
     return protected, about, ("over-budget",) if over_budget(train, protected, method.budget) else ()
 

@@ -130,11 +130,13 @@ def fit_pictures(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def load(folder: Path, budget: Budget) -> Ready:
-    """What `fit_pictures` saved, as strong as the budget allows where that can be. Raises ValueError where there is
-    none.
+def load(folder: Path, budget: Budget, lend: bool = False) -> Ready:
+    """What `fit_pictures` saved, as strong as the budget allows where that can be; to lend: for other pictures and
+    classes. Raises ValueError where there is none, or none that can be lent.
     """
     perturbation, config = perturbations.load(folder)
+    if lend:
+        perturbation, config = perturbations.lend(perturbation), config | {"unreadable": []}
     if isinstance(perturbation, perturbations.Scaling):
         perturbation = perturbation.within(budget.eps)
     try:

@@ -114,7 +114,7 @@ def _by_folder(found: Sequence[str | None], sound: Sequence[str | None], known: 
     if strange := sorted(names - set(classes)):
         raise ValueError(
             f"class {strange[0]!r} is not among those the protection was fitted on ({', '.join(classes[:10])}): "
-            "rename the folder, or use labels 'none'"
+            "rename the folder, use labels 'none', or take --lend"
         )
     number = {name: i for i, name in enumerate(classes)}
     return Labelling(torch.tensor([number.get(name or "", -1) for name in found]), classes, "folders")

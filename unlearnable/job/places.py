@@ -37,6 +37,7 @@ class Job:
     the outputs. resume: go on with what is in the destination; overwrite: start anew there. card: write a data card,
     README.md in a folder or NAME.README.md beside a file. signals: say beside the pixels too that training is not
     allowed (`files.signals`); certificate, certificate_key: PEM files, to say it by C2PA as well (`files.credentials`).
+    lend: give the pictures the noise that a folder holds for others, class for class.
     Raises ValueError where a value is not allowed.
     """
 
@@ -52,6 +53,7 @@ class Job:
     signals: bool = False
     certificate: Path | None = None
     certificate_key: Path | None = None
+    lend: bool = False
 
     def __post_init__(self) -> None:
         if self.labels not in get_args(Wanted):

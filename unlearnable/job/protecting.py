@@ -20,6 +20,7 @@ from unlearnable.job.parallel import results
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker, credential_of
 from unlearnable.metrics import NOTICEABLE
+from unlearnable.perturbation import Lent
 from unlearnable.protections import describe
 from unlearnable.run import Run
 
@@ -77,8 +78,7 @@ class Preview:
 
 def dry_run(job: Job) -> Preview:
     """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
-    choice = fitting.choose(job.method, job.eps)
-    credential_of(job)
+    choice = _chosen(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -108,8 +108,7 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
     destination takes no more. In the last two cases all that was done is kept.
     """
     began = time.monotonic()
-    choice = fitting.choose(job.method, job.eps)
-    credential_of(job)  # before any work
+    choice = _chosen(job)
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -137,14 +136,22 @@ def _prepare(
     run: Run,
 ) -> Ready:  # fmt: skip
     """Labels every picture and has a perturbation ready; what an earlier run did of this is not done again."""
-    given = None if choice.folder is None else fitting.load(choice.folder, choice.budget)
-    if given and not choice.method.transfers and given.pictures != fitting.digest(item.name for item in pictures):
-        raise ValueError(f"{choice.folder} was fitted to other pictures and serves only those: fit it to these")
+    given = None if choice.folder is None else fitting.load(choice.folder, choice.budget, job.lend)
+    if (
+        given
+        and not (job.lend or choice.method.transfers)
+        and given.pictures != fitting.digest(i.name for i in pictures)
+    ):
+        raise ValueError(
+            f"{choice.folder} was fitted to other pictures and serves only those: fit it to these, or take --lend"
+        )
     folder = choice.folder or places.fitted_of(destination)
     if manifest.get("prepared"):
         return given or fitting.load(folder, choice.budget)
-    known = given.known if given else None
+    known = given.known if given and not job.lend else None
     labelling = label_pictures(source, pictures, job.labels, choice.method.needs_labels, run, known)
+    if given and job.lend:
+        _enough(given, len(labelling.classes))
     manifest.label(labelling.labels.tolist())
     if choice.folder is None:
         size = fitting.working_size(source, pictures)
@@ -154,6 +161,24 @@ def _prepare(
     manifest.set("prepared", True)
     manifest.commit()
     return ready
+
+
+def _chosen(job: Job) -> Choice:
+    """What the job protects with, once it is sure that it can be had."""
+    choice = fitting.choose(job.method, job.eps)
+    if job.lend and choice.folder is None:
+        raise ValueError(f"--lend gives pictures the noise of a folder that fit wrote, method {job.method!r} is none")
+    credential_of(job)
+    return choice
+
+
+def _enough(given: Ready, classes: int) -> None:
+    lent = given.perturbation
+    if isinstance(lent, Lent) and classes > len(lent.pairs):
+        raise ValueError(
+            f"noise of {len(lent.starts) - 1} classes and their pairs serves {len(lent.pairs)} classes, here are "
+            f"{classes}: lend what was fitted on more"
+        )
 
 
 def _work(engine: Engine, job: Job, worker: Worker, manifest: Manifest, run: Run) -> int:
@@ -242,6 +267,7 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "norm": choice.budget.norm,
         "eps": choice.budget.eps,
         "labels": job.labels,
+        **({"lend": True} if job.lend else {}),
         "container": job.container,
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},

@@ -61,7 +61,7 @@ class Worker:
         choice = fitting.choose(job.method, job.eps)
         with places.opened(job) as (source, destination):
             folder = choice.folder or places.fitted_of(destination)
-            yield cls.of(job, choice, fitting.load(folder, choice.budget), source, destination)
+            yield cls.of(job, choice, fitting.load(folder, choice.budget, job.lend), source, destination)
 
     def __call__(self, row: Row) -> tuple[Row, Outcome]:
         """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""

@@ -19,13 +19,16 @@ from unlearnable.protections.class_filters import ClassFilters
 from unlearnable.protections.clusters import Clusters
 from unlearnable.protections.collapse import Collapse
 from unlearnable.protections.cp import CP
+from unlearnable.protections.dune import DUNE
 from unlearnable.protections.em import EM
+from unlearnable.protections.game import Game
 from unlearnable.protections.hypocritical import Hypocritical
 from unlearnable.protections.lsp import LSP
 from unlearnable.protections.ntga import NTGA
 from unlearnable.protections.one_for_all import OneForAll
 from unlearnable.protections.ops import OPS
 from unlearnable.protections.pil import PIL
+from unlearnable.protections.pue import PUE
 from unlearnable.protections.random import Random
 from unlearnable.protections.rem import REM
 from unlearnable.protections.sem import SEM
@@ -74,6 +77,9 @@ PROTECTIONS: dict[str, type[Protection]] = {
     "cp": CP,
     "tue": TUE,
     "pil": PIL,
+    "dune": DUNE,
+    "pue": PUE,
+    "game": Game,
     "ntga": NTGA,
     "lsp": LSP,
     "ar": AR,

@@ -61,16 +61,23 @@ class FixedSurrogate(Staged, ABC):
         return pixels
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
-        """Batch by batch, each with all its steps and restarts."""
+        """The surrogates, then the noise."""
+        images = NoisyImages(data, self.budget, run)
+        self.search(self.judges(data, run), images, run)
+        return images.sample_wise()
+
+    def judges(self, data: ImageSet, run: Run) -> list[nn.Module]:
+        """The surrogates as they judge images."""
         if len(data.classes) < 2:
             raise ValueError(f"{self.stage} needs at least 2 classes, got {len(data.classes)}")
-        images = NoisyImages(data, self.budget, run)
-        judges = [frozen(network, run) for network in self.networks(data, run)]
+        return [frozen(network, run) for network in self.networks(data, run)]
+
+    def search(self, judges: list[nn.Module], images: NoisyImages, run: Run) -> None:
+        """Batch by batch, each with all its steps and restarts."""
         for part, parts, rows in images.parts(self.stage, self.batch):
             delta, loss = self.found(judges, *images.clean(rows), int(rows[0]), run)
             images.keep(rows, delta)
             run.report(self.stage, part, parts, {"loss": loss})
-        return images.sample_wise()
 
     def found(
         self, judges: list[nn.Module], x: Pixels, y: Labels, first: int, run: Run
@@ -83,7 +90,7 @@ class FixedSurrogate(Staged, ABC):
             start = uniform(x, self.budget, run.rng(f"{self.stage}-start", first, restart))
             delta, _ = descend([seen], x, start, self.steps, self.budget)
             with torch.no_grad():
-                losses = self._mean(judges, x + delta, y, run)
+                losses = self.mean(judges, x + delta, y, run)
             better = losses < lowest
             best[better], lowest[better] = delta[better], losses[better]
         return best, float(lowest.mean())
@@ -112,7 +119,8 @@ class FixedSurrogate(Staged, ABC):
         return trained
 
     def _seen(self, judges: list[nn.Module], y: Labels, rng: torch.Generator, run: Run, pixels: Pixels) -> Tensor:
-        return self._mean(judges, self.view(pixels, rng), y, run).sum()
+        return self.mean(judges, self.view(pixels, rng), y, run).sum()
 
-    def _mean(self, judges: list[nn.Module], pixels: Pixels, y: Labels, run: Run) -> Tensor:
+    def mean(self, judges: list[nn.Module], pixels: Pixels, y: Labels, run: Run) -> Tensor:
+        """The mean over the surrogates of each image's loss."""
         return torch.stack([self.losses(forward(judge, pixels, run), y) for judge in judges]).mean(0)

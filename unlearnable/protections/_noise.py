@@ -100,7 +100,7 @@ class NoisyImages:
     def sample_wise(self) -> SampleWise:
         """What was found, a delta for each image; ranks tell one another theirs."""
         self._run.gather(self.table)
-        return SampleWise(self.table.cpu(), self._unit)
+        return SampleWise(self.table.cpu(), self._unit, self._labels.cpu())
 
     def class_wise(self) -> ClassWise:
         """What was found, a delta for each class."""

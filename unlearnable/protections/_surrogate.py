@@ -1,5 +1,6 @@
 """The network that a perturbation is sought against, while both are being made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +39,18 @@ class Surrogate:
         """For a checkpoint."""
         return {"network": self.network, "optimiser": self.optimiser}
 
-    def step(self, x: Pixels, y: Labels, run: Run, lr: float | None = None, clip: float | None = None) -> None:
-        """One step of SGD on the cross-entropy of a batch. lr: from now on; clip: of the norm of gradients."""
+    def step(
+        self, x: Pixels, y: Labels, run: Run, lr: float | None = None, clip: float | None = None,
+        forms: Sequence[nn.Module] = (),
+    ) -> None:  # fmt: skip
+        """One step of SGD on the cross-entropy of a batch. lr: from now on; clip: of the norm of gradients; forms: of
+        the network, of whose errors the mean is taken instead of its own.
+        """
         self.network.train()
         if len(x) == 1:  # batch normalisation has no variance over one image
             x, y = x.repeat(2, 1, 1, 1), y.repeat(2)
-        loss = F.cross_entropy(forward(self.network, x, run), y)
+        errors = [F.cross_entropy(forward(form, x, run), y) for form in forms or (self.network,)]
+        loss = torch.stack(errors).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         run.average(weight.grad for weight in self.network.parameters() if weight.grad is not None)
@@ -53,12 +60,12 @@ class Surrogate:
             self.optimiser.param_groups[0]["lr"] = lr
         self.optimiser.step()
 
-    def judge(self, run: Run) -> nn.Module:
-        """The network as it judges images now. Raises ValueError where training has gone astray."""
+    def judge(self, run: Run, folded: bool = True) -> nn.Module:
+        """The network as it judges images now (see `frozen`). Raises ValueError where training has gone astray."""
         if not torch.stack([weight.isfinite().all() for weight in self.network.parameters()]).all():
             lr = self.optimiser.param_groups[0]["lr"]
             raise ValueError(
                 f"the surrogate of {self.stage} could not be trained: its weights are not finite at lr {lr:g}"
             )
         run.average(buffer for buffer in self.network.buffers() if buffer.is_floating_point())
-        return frozen(self.network, run)
+        return frozen(self.network, run, folded)

@@ -97,7 +97,7 @@ class EM(Staged):
         state = surrogate.state | {"delta": images.table}
         for turn in run.loop(self.stage, self.rounds, state):
             self._train(surrogate, images, run, turn)
-            judge = surrogate.judge(run)
+            judge = self._judge(surrogate, run)
             for part, rows in enumerate(mine.split(self.batch)):
                 x, y = images.clean(rows)
                 loss = partial(self._loss, judge, y, run, run.rng(f"{self.stage}-view", turn, part))
@@ -109,6 +109,10 @@ class EM(Staged):
                 run.stop(self.stage, self.rounds, state, f"error {error:.4f} after {turn + 1} rounds")
                 break
         return images.sample_wise() if self.scope == "sample" else images.class_wise()
+
+    def _judge(self, surrogate: Surrogate, run: Run) -> nn.Module:
+        """The surrogate as noise is sought against it."""
+        return surrogate.judge(run)
 
     def _view(self, pixels: Pixels, rng: torch.Generator) -> Pixels:
         """What the surrogate sees of images: they themselves."""

@@ -50,7 +50,7 @@ class SEP(FixedSurrogate):
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:
         """The cross-entropy with the class `shift` after its own."""
-        return misled(logits, y, "targeted", self.shift or logits.shape[1] // 2)
+        return misled(logits, y, "targeted", self.shift % logits.shape[1] or logits.shape[1] // 2)
 
     def networks(self, data: ImageSet, run: Run) -> list[nn.Module]:
         """The checkpoints of one training, evenly spaced, the last at its end."""

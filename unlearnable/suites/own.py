@@ -9,7 +9,7 @@ from unlearnable.suites.suite import Suite
 OPTIMISED = ("collapse", "em", "rem", "sem", "tap", "aue", "aap", "pil")
 MAIN = (
     *OPTIMISED, "em:class", "hypocritical", "sep", "ntga",
-    "lsp", "lsp:paper", "ar", "ar:paper", "ops", "class_filters", "cp", "cp:class", "tue",
+    "lsp", "lsp:paper", "ar", "ar:paper", "ops", "class_filters", "cp", "cp:class", "tue", "dune", "pue", "game",
     "random", "random:class",
 )  # fmt: skip
 MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")

@@ -57,10 +57,9 @@ def buildable(cell: Cell) -> bool:
     if not known or not {cell.dataset, cell.fitted_on or cell.dataset} <= DATASETS.keys():
         return False
     try:
-        method = cell.method
+        return cell.method is not None or cell.protection == CLEAN
     except ValueError:  # no such preset, or no surrogate to choose
         return False
-    return method is None or cell.fitted_on is None or method.transfers
 
 
 def typed(text: str) -> Iterator[tuple[tuple[str, ...], str, float]]:

@@ -1,0 +1,209 @@
+"""Protections of 2024 to 2026: one step of each against the paper's, written by hand, and what they promise."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from fits import delta_of
+from torch import nn
+from torch.nn import functional as F
+
+from unlearnable.data import ImageSet
+from unlearnable.models import build
+from unlearnable.models.generator import Generator
+from unlearnable.perturbation import apply
+from unlearnable.pixels import Budget, to_float
+from unlearnable.protections import protection
+from unlearnable.protections._painted import Painted, Painter
+from unlearnable.protections._pgd import frozen
+from unlearnable.protections._surrogate import Surrogate
+from unlearnable.protections.dune import DUNE, swarm
+from unlearnable.protections.game import Game, multiplier, payoff
+from unlearnable.protections.pue import PUE, shaken
+from unlearnable.run import Run
+
+EPS = 8 / 255
+DUNE_SMALL: dict[str, Any] = {"model": "lenet", "epochs": 2, "checkpoints": 2, "steps": 1, "step_size": 2 / 255,
+                              "batch": 96, "particles": 3, "turns": 3, "seen": 5, "colour": 0.25}  # fmt: skip
+
+
+def test_one_step_of_the_swarm_is_the_published_one() -> None:
+    """Ten lines of the published update: inertia 0.5, both pulls 0.3, and a box."""
+    rng, target = torch.Generator().manual_seed(3), torch.tensor([0.05, -0.02, 0.2])
+    place = (2 * torch.rand(4, 3, generator=rng) - 1) * 0.1
+    speed = (2 * torch.rand(4, 3, generator=rng) - 1) * 0.01
+    own, lowest = place.clone(), [float("inf")] * 4
+    for _ in range(3):
+        for i in range(4):
+            if (value := float((place[i] - target).norm())) < lowest[i]:
+                own[i], lowest[i] = place[i].clone(), value
+        best = own[lowest.index(min(lowest))]
+        for i in range(4):
+            speed[i] = 0.5 * speed[i] + 0.3 * (own[i] - place[i]) + 0.3 * (best - place[i])
+        place = (place + speed).clamp(-0.1, 0.1)
+    found, value = swarm(
+        lambda one: (one - target).norm(), 0.1, 4, 3, torch.Generator().manual_seed(3), torch.device("cpu")
+    )
+    assert torch.allclose(found, own[lowest.index(min(lowest))])
+    assert float(value) == pytest.approx(min(lowest))
+
+
+def test_one_step_of_dune_is_the_papers(small: ImageSet, run: Run) -> None:
+    """The sign of the checkpoints' mean gradient towards class y + 3 at three quarters of the budget, and the tint."""
+    method, x, y = DUNE(**DUNE_SMALL), to_float(small.images), small.labels
+    start = 0.75 * EPS * (2 * torch.rand(x.shape, generator=run.rng("dune-start", 0, 0)) - 1)
+    delta = ((x + start).clamp(0, 1) - x).requires_grad_()
+    judges = method.judges(small, run)
+    loss = sum(F.cross_entropy(judge(x + delta), (y + 3) % 10, reduction="sum") for judge in judges)
+    assert isinstance(loss, torch.Tensor)
+    (slope,) = torch.autograd.grad(loss, delta)
+    wanted = (x + (delta - 2 / 255 * slope.sign()).clamp(-0.75 * EPS, 0.75 * EPS)).clamp(0, 1) - x
+    wanted = wanted.detach() + method.tints(judges, small, run)[y][:, :, None, None]
+    sure = (slope.abs() > slope.abs().max() * 1e-4) | (slope == 0)
+    assert ((delta_of(method, small, run) - wanted)[sure].abs() < EPS / 64).float().mean() > 0.99
+
+
+def test_tints_lead_to_the_wanted_class_and_stay_in_their_part(small: ImageSet, run: Run) -> None:
+    method = DUNE(
+        **DUNE_SMALL | {"budget": Budget("linf", 0.4), "colour": 0.5, "particles": 8, "turns": 6, "seen": 100}
+    )
+    judges, x, wanted = method.judges(small, run), to_float(small.images), (small.labels + 3) % 10
+    tints = method.tints(judges, small, run)
+    assert 0.05 < tints.abs().max() <= 0.2
+
+    def error(images: torch.Tensor) -> float:
+        return sum(float(F.cross_entropy(judge(images), wanted)) for judge in judges)
+
+    tinted = (x + tints[small.labels][:, :, None, None]).clamp(0, 1)
+    assert error(tinted) < error(x)
+    assert len(tints.unique(dim=0)) > 1
+
+
+def test_dune_without_colour_is_the_spatial_branch(small: ImageSet, run: Run) -> None:
+    plain = DUNE(**DUNE_SMALL | {"colour": 0.0})
+    images = plain.fit(small, run)
+    assert torch.equal(plain.tints(plain.judges(small, run), small, run), torch.zeros(10, 3))
+    assert apply(images, small, plain.budget, run).images.ne(small.images).any()
+    published = protection("dune:published")
+    assert published.budget.eps == pytest.approx(EPS + 0.1)
+    assert isinstance(published, DUNE)
+    assert (1 - published.colour) * published.budget.eps == pytest.approx(EPS)
+
+
+def test_one_step_of_pue_is_the_papers(small: ImageSet, run: Run) -> None:
+    """The sign of the sum of gradients over weights moved by 0, by draws of 0.05 and by draws of 0.1."""
+    method = PUE(scope="sample", model="lenet", rounds=1, train_steps=1, steps=1, batch=96, weight_noise=0.1, draws=2)
+    assert method.levels == [0.0, 0.05, 0.1]
+    surrogate = Surrogate.start("lenet", small, run, "pue", method.lr, method.momentum, method.weight_decay)
+    own = surrogate.network
+    order = torch.randperm(96, generator=run.rng("pue-order", 0))
+    x, y = to_float(small.images), small.labels
+    draws = run.rng("pue-weights", 0)
+    optimiser = torch.optim.SGD(own.parameters(), method.lr, method.momentum, weight_decay=method.weight_decay)
+    for level in method.levels:
+        slopes = moved_slopes(own, list(own.parameters()), x[order], y[order], level, 2, draws)
+        for weight, slope in zip(own.parameters(), slopes, strict=True):
+            weight.grad = slope
+        nn.utils.clip_grad_norm_(own.parameters(), 5.0)
+        optimiser.step()
+    judge, draws, delta = (
+        frozen(own, run, folded=False),
+        run.rng("pue-view", 0, 0),
+        torch.zeros_like(x).requires_grad_(),
+    )
+    total = torch.zeros_like(x)
+    for level in method.levels:
+        (slope,) = moved_slopes(judge, [delta], x, y, level, 2, draws)
+        total += slope
+    wanted = (x - 0.8 / 255 * total.sign()).clamp(0, 1) - x
+    sure = (total.abs() > total.abs().max() * 1e-4) | (total == 0)
+    assert sure.float().mean() > 0.5
+    assert ((delta_of(method, small, run) - wanted)[sure].abs() < EPS / 64).float().mean() > 0.99
+
+
+def moved_slopes(
+    network: nn.Module, of: list[Any], x: torch.Tensor, y: torch.Tensor, level: float, draws: int, rng: torch.Generator
+) -> list[torch.Tensor]:
+    """The mean gradient over draws of weights, each put in place and taken away again, as the published code does."""
+    total = [torch.zeros_like(one) for one in of]
+    times = draws if level else 1
+    for _ in range(times):
+        noise = [level * torch.randn(w.shape, generator=rng) for w in network.parameters()] if level else []
+        before = [w.detach().clone() for w in network.parameters()]
+        for weight, added in zip(network.parameters(), noise, strict=False):
+            weight.data += added
+        shown = x + of[0] if len(of) == 1 else x
+        slopes = torch.autograd.grad(F.cross_entropy(network(shown), y), of)
+        total = [whole + slope / times for whole, slope in zip(total, slopes, strict=True)]
+        for weight, old in zip(network.parameters(), before, strict=True):
+            weight.data = old
+    return total
+
+
+def test_shaken_weights_are_gaussian_and_the_network_stays(run: Run) -> None:
+    network = build("cnn", 10, 16)
+    before = [weight.clone() for weight in network.parameters()]
+    first, second = shaken(network, 0.1, 2, run.rng("weights"))
+    noise = torch.cat([value.flatten() for value in first.noise.values()])  # type: ignore[union-attr,operator]
+    assert float(noise.std()) == pytest.approx(0.1, rel=0.02)
+    x = torch.rand(4, 3, 16, 16)
+    assert not torch.equal(first(x), second(x))
+    assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
+
+
+def test_one_turn_of_the_game_is_the_papers(small: ImageSet, run: Run) -> None:
+    """BOME written out with the gradients of both players as one long vector."""
+    method = Game(model="lenet", width=8, blocks=1, answer_steps=2, answer_lr=1e-2)
+    with run.seeded("game-test"):
+        paint, victim = Painter(Generator(8, 2, 1, 0), EPS, "tanh", None), build("lenet", 10, small.size)
+    x, y = to_float(small.images), small.labels
+    said = (x + EPS * paint.network.train()(x, None)).clamp(0, 1)
+    answer = method.answered(victim.train(), said.detach(), y, run)
+    logits = victim(x).log_softmax(1)
+    wrong = torch.stack([max(-logits[i, k] for k in range(10) if k != y[i]) for i in range(len(y))])
+    follows, leads = list(victim.parameters()), list(paint.network.parameters())
+    of_goal = torch.autograd.grad(wrong.mean(), follows)
+    regret = F.cross_entropy(victim(said), y) - F.cross_entropy(answer(said), y)
+    of_regret = torch.autograd.grad(regret, leads + follows)
+    long = torch.cat([slope.flatten() for slope in of_regret])
+    goal = torch.cat([torch.zeros(sum(w.numel() for w in leads)), *(slope.flatten() for slope in of_goal)])
+    weight = max(0.0, float(1.5 - goal @ long / (long @ long + 1e-8)))
+    method.turn(paint, victim, x, y, run)
+    found = torch.cat([w.grad.flatten() for w in leads + follows if w.grad is not None])
+    assert torch.allclose(found, goal + weight * long, atol=1e-4 * float(found.abs().max()), rtol=1e-3)
+
+
+def test_the_payoff_is_that_of_the_worst_wrong_class_and_the_constraint_holds() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    assert float(payoff(logits, torch.tensor([0]))) == pytest.approx(float(-logits.log_softmax(1)[0, 2]))
+    assert float(payoff(logits, torch.tensor([2]))) == pytest.approx(float(-logits.log_softmax(1)[0, 1]))
+    uphill, regret = [torch.tensor([-1.0, 0.0])], [torch.tensor([2.0, 0.0])]
+    assert float(multiplier(uphill, regret, regret, 1.5)) == pytest.approx(1.5 + 2 / 4)
+    assert float(multiplier([-10 * uphill[0]], regret, regret, 1.5)) == 0
+
+
+def test_the_game_paints_new_images_and_lowers_the_regret(small: ImageSet, run: Run) -> None:
+    method = Game(model="lenet", width=8, blocks=1, steps=4, batch=40, answer_steps=2, lr=1e-2)
+    found = method.fit(small.subset(torch.arange(60)), run)
+    assert isinstance(found, Painted)
+    change = apply(found, small, method.budget, run).images.int() - small.images.int()
+    assert change[60:].flatten(1).ne(0).any(1).all()
+    assert change.abs().max() <= 8
+
+
+def test_what_cannot_work_is_refused(small: ImageSet, run: Run) -> None:
+    alike = ImageSet(small.images, torch.zeros_like(small.labels), ("one",))
+    with pytest.raises(ValueError, match=r"colour is a part of the budget, 0 to 1, got 1\.5"):
+        protection("dune", colour=1.5)
+    with pytest.raises(ValueError, match="weight_step above 0"):
+        protection("pue", weight_step=0.0)
+    with pytest.raises(ValueError, match="answer_steps, batch must be at least 1"):
+        protection("game", answer_steps=0)
+    for name in ("dune", "game"):
+        with pytest.raises(ValueError, match="2 classes"):
+            protection(name).fit(alike, run)
+    unknown = ImageSet(small.images, torch.full_like(small.labels, -1), small.classes)
+    with pytest.raises(ValueError, match="96 of 96 have no label"):
+        protection("game").fit(unknown, run)
+    assert replace(protection("pue"), weight_noise=0.0).levels == [0.0]  # type: ignore[type-var,attr-defined]
