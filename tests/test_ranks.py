@@ -127,7 +127,7 @@ def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: P
     done = torchrun(["-m", "unlearnable", "fit", "em", str(tmp_path / "pictures"), str(fitted), *flags], fitted)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["out"] == str(fitted), "one answer, from the first rank"
-    assert sorted(path.name for path in fitted.iterdir()) == ["config.json", "perturbation.safetensors"]
+    assert sorted(path.name for path in fitted.iterdir()) == ["README.md", "config.json", "perturbation.safetensors"]
     assert json.loads((fitted / "config.json").read_text())["ended"]["em"]
     refused = torchrun(["-m", "unlearnable", "list"])
     assert refused.returncode != 0

@@ -147,7 +147,7 @@ def test_the_score_network_stays_beside_the_fit_for_the_next_one(run: Run, tmp_p
     write_digits(tmp_path / "pictures", 3)
     job.fit(method, tmp_path / "pictures", tmp_path / "fitted", run)
     assert sorted(path.name for path in (tmp_path / "fitted").iterdir()) == [
-        "config.json", "perturbation.safetensors", "score",
+        "README.md", "config.json", "perturbation.safetensors", "score",
     ]  # fmt: skip
     kept = tmp_path / "fitted" / "score"
     job.fit(replace(method, score=str(kept)), tmp_path / "pictures", tmp_path / "again", run)  # type: ignore[call-arg]
