@@ -146,6 +146,27 @@ def photos() -> str:
     )
 
 
+def cost() -> str:
+    """What 10^9 photographs would take, from the stages of one."""
+    record = json.loads((RESULTS / "photos.json").read_text())
+    spent, many = record["stages_ms"], 10**9
+    hours = {stage: many * taken / 1000 / 3600 for stage, taken in spent.items()}
+    total = sum(hours.values())
+    rows = "\n".join(
+        f"| {stage} | {spent[stage]:.1f} ms | {hours[stage]:,.0f} | {hours[stage] / total:.0%} |" for stage in spent
+    )
+    networks = (hours["encoder"] + hours["generator"]) / total
+    return (
+        f"| stage | one picture | core-hours for 10^9 | share |\n|---|---|---|---|\n{rows}\n"
+        f"| all | {sum(spent.values()):.1f} ms | {total:,.0f} | |\n\n"
+        f"{record['side']} x {record['side']} pixels, {record['method']}, {record['hardware']['processor']}; commit "
+        f"`{record['commit']}`. On 1,000 cores that is {total / 1000:.0f} hours. A device that ran both networks for "
+        f"nothing would save {networks:.0%}: cores, not GPUs, are what such a job wants. Reading, hashing, writing and "
+        f"the manifest come on top: {record['speed']['cpu_seconds_per_image'] * 1000:.0f} ms of processor time a "
+        f"picture with them and the program's start, over {record['photos']} pictures."
+    )
+
+
 def closed_forms() -> str:
     """How long protections without a network take."""
     record = json.loads((RESULTS / "closed_forms.json").read_text())
@@ -204,6 +225,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/cli.md": {"commands": commands.page},
     "docs/protections.md": {"protections": methods.overview},
+    "docs/scale.md": {"cost": cost},
     "docs/report.md": {"survival": survival},
     **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},
 }  # fmt: skip
