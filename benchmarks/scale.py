@@ -2,9 +2,9 @@
 
     python -m benchmarks.scale --pictures 100000 --ray 20000 --folder WORK --out benchmarks/results/scale.json
 
-Pictures are generated, 64 to 512 pixels a side (small ones are commoner), protected by the command line's default method.
-The bytes of every two runs are compared. Memory is the peak of the process that was started (VmHWM). Ray and the
-local engine are compared from their first picture on. Give a new --folder: pictures are kept there, and outputs too.
+Pictures are generated, 64 to 512 pixels a side (small ones are commoner), and protected by the default method.
+The bytes of every two runs are compared. Memory is the peak of the process that was started (VmHWM). Ray and the local
+engine are compared from their first picture on. Give a new --folder: pictures are kept there, and outputs too.
 """
 
 import argparse
