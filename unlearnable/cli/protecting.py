@@ -79,10 +79,20 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
     from unlearnable.pixels import parse_eps
 
     asked = job.Job(
-        source.path, destination.path, args.method or job.DEFAULT_METHOD,
-        None if args.eps is None else parse_eps(args.eps), args.labels, args.format, args.resume, args.overwrite,
-        args.card, args.signals, args.c2pa and Path(args.c2pa), args.c2pa_key and Path(args.c2pa_key), args.lend,
-    )  # fmt: skip
+        source.path,
+        destination.path,
+        method=args.method or job.DEFAULT_METHOD,
+        eps=None if args.eps is None else parse_eps(args.eps),
+        labels=args.labels,
+        container=args.format,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        card=args.card,
+        signals=args.signals,
+        certificate=args.c2pa and Path(args.c2pa),
+        certificate_key=args.c2pa_key and Path(args.c2pa_key),
+        lend=args.lend,
+    )
     if args.dry_run:
         return _planned(job.dry_run(asked))
     try:
