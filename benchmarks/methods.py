@@ -9,6 +9,7 @@ from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.protections import PROTECTIONS, paper, protection
 from unlearnable.suites.sizes import quick
+from unlearnable.tables.records import control, seedless
 
 RECORDS = Path(__file__).parent / "results" / "quick"
 ONE_BY_ONE = ("main", "robust", "agreement", "matrix", "universal")
@@ -41,8 +42,8 @@ def _of(name: str) -> str:
     """The lowest mean over seeds among a method's rows of the suite main."""
     found = defaultdict(list)
     for record in _records("main", "universal"):
-        if _method(record.cell) == name and _against(record.cell) == PLAIN:
-            found[record.cell.protection].append(record.test_acc[-1])
+        if _method(record.cell) == name and seedless(control(record.cell)) == PLAIN:
+            found[record.cell.protection].append(record.accuracy)
     rows = [(sum(values) / len(values), label, values) for label, values in found.items()]
     if not rows:
         return "not measured yet"
@@ -63,7 +64,7 @@ def _adversaries(name: str) -> Iterator[str]:
     """A table for each form of the method that adversaries were measured on, the one that gets most first."""
     found: dict[Cell, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in _records(*ONE_BY_ONE):
-        found[_against(record.cell)][record.cell.protection].append(record.test_acc[-1])
+        found[seedless(control(record.cell))][record.cell.protection].append(record.accuracy)
     forms = sorted({form for rows in found.values() for form in rows if form.partition(":")[0] == name})
     for form in forms:
         rows = [
@@ -82,11 +83,6 @@ def _adversaries(name: str) -> Iterator[str]:
 
 def _most(rows: list[tuple[float, str, list[float], list[float]]]) -> list[tuple[float, str, list[float], list[float]]]:
     return sorted(rows, key=lambda row: (-row[0], row[1]))
-
-
-def _against(cell: Cell) -> Cell:
-    """What two cells share that may be compared."""
-    return Cell(cell.dataset, CLEAN, cell.adversary, cell.model, 0, cell.rate, epochs=cell.epochs)
 
 
 def _method(cell: Cell) -> str:

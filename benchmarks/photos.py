@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import kornia
 import numpy as np
 import PIL
 import torch
@@ -35,6 +34,7 @@ from sklearn.datasets import load_sample_image
 from benchmarks.job import clocked
 from unlearnable.data import load_dataset, weights_file
 from unlearnable.files import decode, encode, matches
+from unlearnable.files.picture import Samples
 from unlearnable.job import DEFAULT_METHOD, Job, fitting, protect
 from unlearnable.job.manifest import Manifest
 from unlearnable.job.parallel import results
@@ -43,6 +43,7 @@ from unlearnable.metrics import NOTICEABLE, psnr
 from unlearnable.models.generator import Generator
 from unlearnable.perturbation import apply, side_seen
 from unlearnable.pixels import Bytes, Pixels, to_float
+from unlearnable.proof.pictures import ssim
 from unlearnable.protections._encoded import kept
 from unlearnable.protections._generated import Generated, said
 from unlearnable.provenance import provenance
@@ -192,7 +193,7 @@ def of_photographs(source: Path, out: Path) -> dict[str, Any]:
         rows = list(manifest.rows("protected"))
     for row in rows:
         with Image.open(source / row.name) as before, Image.open(out / str(row.outcome.output)) as after:
-            similar.append(ssim(*(torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] for one in (before, after))))
+            similar.append(ssim(np.array(before), np.array(after)))
     steps = [row.outcome.flat_step for row in rows if row.outcome.flat_step is not None]
     shows = sum(step >= NOTICEABLE for step in steps)
     noise = [row.outcome.psnr for row in rows if row.outcome.psnr is not None]
@@ -206,12 +207,12 @@ def of_dataset(name: str, count: int) -> dict[str, Any]:
     choice, perturbation = shipped()
     after = apply(perturbation, images, choice.budget, Run(device="cpu")).images
     pairs = list(zip(images.images.split(1), after.split(1), strict=True))
-    return _summary([psnr(*pair) for pair in pairs], [ssim(*pair) for pair in pairs])
+    return _summary([psnr(*pair) for pair in pairs], [ssim(*map(planes, pair)) for pair in pairs])
 
 
-def ssim(before: Bytes, after: Bytes) -> float:
-    """Structural similarity with the 11 x 11 Gaussian window of Wang et al., IEEE TIP 2004, mean over the colours."""
-    return float(kornia.metrics.ssim(to_float(before), to_float(after), 11).mean())
+def planes(image: Bytes) -> Samples:
+    """(h, w, 3) of (1, 3, h, w)."""
+    return image[0].permute(1, 2, 0).numpy()
 
 
 def _summary(noise: list[float], similar: list[float]) -> dict[str, Any]:

@@ -42,8 +42,10 @@ def main() -> None:
         parser.error(f"{asked.out} was measured with another {differing[0]}: name another file")
     train, test = load_dataset(asked.dataset)
     for name in asked.methods:
-        images = train if name == CLEAN else protected(name, train)
         known = record["methods"].setdefault(name, {"left": [], "accuracy": {}, "provenance": provenance(Run(0))})
+        if all(len(known["accuracy"].get(operation, ())) >= asked.seeds for operation in (NOTHING, *HANDLING)):
+            continue
+        images = train if name == CLEAN else protected(name, train)
         if name != CLEAN:
             known["left"] = [vars(row) for row in survival(train, images, Run(0))]
         for operation in (NOTHING, *HANDLING):

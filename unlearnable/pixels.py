@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Integer, Shaped, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 Bytes = UInt8[Tensor, "n c h w"]  # 0..255 as stored, RGB order
@@ -63,6 +65,11 @@ def parse_eps(text: str | float) -> float:
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"eps must be a fraction such as 8/255 or a number from 0 to 1, got {text!r}") from None
     return Budget("linf", eps).eps
+
+
+def eight_bit(samples: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Samples of a picture file as 8 bits, as a screen or a network sees them: of 16-bit ones the high byte."""
+    return (samples >> 8).astype(np.uint8) if samples.dtype == np.uint16 else samples.astype(np.uint8, copy=False)
 
 
 def to_float(images: Stored, depth: Depth = 8) -> Pixels:

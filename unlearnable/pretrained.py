@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unlearnable import __version__
 from unlearnable import perturbation as perturbations
 from unlearnable.data import ImageSet
-from unlearnable.extras import imported
+from unlearnable.extras import imported, told
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget, unpack
 from unlearnable.run import Run, write_atomically
@@ -45,8 +44,7 @@ class FittedProtection:
                 name, revision=revision, allow_patterns=_FILES, local_files_only=local_files_only
             )
         except Exception as error:  # the hub's own classes for what is missing, private or out of reach
-            said = " ".join(f"{type(error).__name__} {error}".split())
-            raise ValueError(f"{folder!r} cannot be had from the hub: {said[:300]}") from error
+            raise ValueError(f"{folder!r} cannot be had from the hub: {told(error)}") from error
         return cls(*perturbations.load(Path(found)))
 
     def save_pretrained(
@@ -67,8 +65,7 @@ class FittedProtection:
                 hub.create_repo(name, exist_ok=True, private=True)
                 hub.upload_folder(repo_id=name, folder_path=place, allow_patterns=_FILES)
             except Exception as error:
-                said = " ".join(f"{type(error).__name__} {error}".split())
-                raise ValueError(f"{push_to!r} did not take it: {said[:300]}") from error
+                raise ValueError(f"{push_to!r} did not take it: {told(error)}") from error
         return place
 
     def protect(self, data: ImageSet, run: Run | None = None) -> ImageSet:
@@ -114,7 +111,9 @@ def _measured(perturbation: Perturbation) -> dict[str, str]:
     """What can be measured without pictures: how much there is of it, and how large a change is."""
     values = vars(perturbation).values() if hasattr(perturbation, "__dict__") else ()
     tensors = [value for value in values if isinstance(value, Tensor)]
-    tensors += [part for value in values if isinstance(value, dict) for part in value.values() if _is_tensor(part)]
+    tensors += [
+        part for value in values if isinstance(value, dict) for part in value.values() if isinstance(part, Tensor)
+    ]
     found = {"size": f"{sum(t.numel() for t in tensors):,} values"}
     delta = getattr(perturbation, "delta", None)
     if not isinstance(delta, Tensor) or not delta.numel():
@@ -128,10 +127,6 @@ def _measured(perturbation: Perturbation) -> dict[str, str]:
     if rms:
         found["PSNR of the change alone"] = f"{-20 * math.log10(rms):.2f} dB, before rounding and clipping"
     return found
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, torch.Tensor)
 
 
 def _evaluated(evaluation: Mapping[str, Any] | None) -> str:

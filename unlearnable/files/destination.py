@@ -18,7 +18,7 @@ _ABOUT_THE_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """path: what the user asked for.    root: the folder where outputs and bookkeeping lie until `finish`.
+    """path: what the user asked for; root: the folder where outputs and bookkeeping lie until `finish`.
     packing: what packs `root` into `path` at the end, the source; None where `root` is `path`, nothing to be packed."""
 
     path: Path

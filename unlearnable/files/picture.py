@@ -13,6 +13,7 @@ from unlearnable.files import carried, metadata, opening, png, tiff
 from unlearnable.files.formats import Container, Target, identify
 from unlearnable.files.metadata import Metadata
 from unlearnable.files.refused import Refused, refusing
+from unlearnable.pixels import eight_bit
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 _BAND_PIXELS = 1 << 20
@@ -48,7 +49,7 @@ class Picture:
         already is a square of that size. CMYK is converted by Pillow with K applied; alpha is not applied.
         """
         if self.mode == "I;16":
-            image = Image.fromarray((self.planes[..., 0] >> 8).astype(np.uint8))
+            image = Image.fromarray(eight_bit(self.planes[..., 0]))
         elif self.mode == "CMYK":
             image = _image(_samples(self.planes, self.aside, "CMYK"), "CMYK").convert("RGB")
         else:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlearnable.extras import imported
+from unlearnable.extras import imported, told
 from unlearnable.files import BOOKKEEPING
 from unlearnable.files.shards import expanded
 from unlearnable.job.manifest import FILE
@@ -45,8 +45,7 @@ def explained(place: str, doing: str) -> Iterator[None]:
     except ImportError as error:
         raise ValueError(f"{place!r} needs a library: {error}; pip install 'unlearnable[remote]'") from error
     except Exception as error:  # every store throws classes of its own
-        said = " ".join(f"{type(error).__name__} {error}".split())
-        raise ValueError(f"{place!r} cannot be {doing}: {said[:300]}") from error
+        raise ValueError(f"{place!r} cannot be {doing}: {told(error)}") from error
 
 
 def workplace(source: str, destination: str) -> Path:

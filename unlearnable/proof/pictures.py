@@ -13,11 +13,11 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from unlearnable.adversaries import HANDLING
-from unlearnable.files import Collection, decode, open_collection
+from unlearnable.files import Collection, Item, decode, open_collection
 from unlearnable.files.picture import Samples
 from unlearnable.job.manifest import Row
 from unlearnable.job.parallel import decoded, results
-from unlearnable.pixels import Bytes, to_float
+from unlearnable.pixels import Bytes, eight_bit, to_float
 from unlearnable.proof.survival import Left, left, table
 from unlearnable.run import Run
 
@@ -60,19 +60,19 @@ def compared(source: Path, destination: Path, rows: Sequence[Row], run: Run) -> 
 class _Pair:
     originals: Collection
     outputs: Collection
-    names: dict[str, int]
-    places: dict[str, int]
+    sources: dict[str, Item]
+    written: dict[str, Item]
     run: Run
 
     @classmethod
     def of(cls, originals: Collection, outputs: Collection, run: Run) -> "_Pair":
-        names, places = ({item.name: at for at, item in enumerate(c.items)} for c in (originals, outputs))
-        return cls(originals, outputs, names, places, run)
+        sources, written = ({item.name: item for item in held.items} for held in (originals, outputs))
+        return cls(originals, outputs, sources, written, run)
 
     def __call__(self, row: Row) -> tuple[float | None, dict[str, Float32[Tensor, "2 1"]]]:
         output = row.outcome.output or row.name
-        data = self.originals.read(self.originals.items[self.names[row.name]])
-        written = self.outputs.read(self.outputs.items[self.places[output]])
+        data = self.originals.read(self.sources[row.name])
+        written = self.outputs.read(self.written[output])
         with decoded(data, row.name) as picture:
             before, after = picture.planes, decode(written, output).planes[..., : picture.planes.shape[2]]
             same = ssim(before, after) if min(before.shape[:2]) >= _WINDOW else None
@@ -106,7 +106,7 @@ def _part(side: int) -> slice:
 
 def _bytes(planes: Samples) -> Bytes:
     """(1, 3, h, w) of (h, w, c) samples."""
-    eight = (planes >> 8).astype(np.uint8) if planes.dtype == np.uint16 else planes
+    eight = eight_bit(planes)
     colours = np.repeat(eight, 3, axis=2) if eight.shape[2] == 1 else eight
     return torch.from_numpy(colours.transpose(2, 0, 1).copy())[None]
 

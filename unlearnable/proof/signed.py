@@ -4,7 +4,6 @@ Whoever has the pictures and the owner's public key can tell which of them were 
 without the owner's bookkeeping.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,7 +15,7 @@ from unlearnable.authorisation.keys import fingerprint, private_key, public_pem,
 from unlearnable.authorisation.statement import signature_file, signature_of
 from unlearnable.job import Written
 from unlearnable.job.auditing import written
-from unlearnable.job.manifest import Manifest
+from unlearnable.job.manifest import Manifest, sha256
 from unlearnable.job.places import find_manifest
 from unlearnable.proof.words import html, markdown
 from unlearnable.run import write_atomically
@@ -89,7 +88,7 @@ def _manifest(destination: Path, beside: dict[str, bytes]) -> bytes:
         about = manifest.get("about")
         said: dict[str, Any] = {"is": WHAT, "format": FORMAT, "made": manifest.get("made")}
     said["job"] = {name: about[name] for name in _SAID if name in about}
-    said["beside"] = {name: _digest(content) for name, content in beside.items()}
+    said["beside"] = {name: sha256(content) for name, content in beside.items()}
     said["files"] = [asdict(file) for file in written(destination)]
     return json.dumps(said, indent=0).encode()
 
@@ -122,7 +121,7 @@ def _altered(folder: Path, listed: dict[str, str]) -> Sequence[tuple[str, str]]:
     return [
         (name, "is not what was listed: it was altered")
         for name in there
-        if _digest(_bytes(folder / name)) != listed[name]
+        if sha256(_bytes(folder / name)) != listed[name]
     ]
 
 
@@ -130,7 +129,3 @@ def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise ValueError(f"MANIFEST {str(path)!r} is no file: name the manifest.json that report --out wrote")
     return path.read_bytes()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -89,10 +89,10 @@ class Autoregressive:
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
         known(labels, len(self.processes), "label")
-        start, change = (3, *[self.size + _MARGIN] * 2), torch.zeros(x.shape, dtype=torch.float64)
+        change = torch.zeros(x.shape, dtype=torch.float64)
         for label in labels.unique():
             mine = (labels == label).nonzero()[:, 0]
-            noise = own_noise("ar", index[mine], start, self.seed)
+            noise = own_noise("ar", index[mine], (3, self.size + _MARGIN, self.size + _MARGIN), self.seed)
             change[mine] = followed(self.processes[label][None], noise.double()[None])[0]
         scale = self.rms / change.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
         return x + (change * scale).to(x)

@@ -11,7 +11,7 @@ from PIL import Image
 from unlearnable.files import Picture, decode, open_collection
 from unlearnable.job.manifest import Row
 from unlearnable.job.parallel import decoded
-from unlearnable.pixels import Bytes, amplified
+from unlearnable.pixels import Bytes, amplified, eight_bit
 
 GAIN = 16
 SIDE = 480
@@ -45,7 +45,7 @@ def seen(picture: Picture, whole: bool) -> NDArray[np.uint8]:
     top, left = (0, 0) if whole else (max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2))
     rows, columns = (slice(0, height), slice(0, width)) if whole else (slice(top, top + SIDE), slice(left, left + SIDE))
     planes = picture.planes[rows, columns]
-    shown = (planes >> 8).astype(np.uint8) if planes.dtype == np.uint16 else planes.astype(np.uint8, copy=False)
+    shown = eight_bit(planes)
     if picture.mode == "CMYK" and picture.aside is not None:
         inks = np.concatenate((~shown, picture.aside[rows, columns, None]), axis=2)
         return np.array(Image.fromarray(inks, "CMYK").convert("RGB"))
