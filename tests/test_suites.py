@@ -17,8 +17,8 @@ OWN = tuple(name for name, suite in SUITES.items() if not suite.source)
 PAPERS = tuple(name for name in SUITES if name not in OWN)
 FIGURES = {
     "uge-table-1": (87, 45), "uge-table-2": (16, 16), "uge-table-3": (14, 7), "collapse-table-1": (90, 30),
-    "collapse-table-2": (40, 16), "collapse-table-3": (60, 48), "collapse-table-4": (60, 48),
-    "collapse-table-5": (60, 48), "collapse-table-6": (60, 48), "one-for-all-table-1": (75, 15),
+    "collapse-table-2": (40, 12), "collapse-table-3": (60, 27), "collapse-table-4": (60, 27),
+    "collapse-table-5": (60, 27), "collapse-table-6": (60, 27), "one-for-all-table-1": (75, 15),
     "one-for-all-table-2": (150, 25), "one-for-all-table-3": (60, 8), "iss-table": (39, 39),
 }  # fmt: skip
 """How many figures each table has that a cell can stand for: at full size, and in its quick form."""

@@ -40,7 +40,8 @@ def paper(title: str, source: str, figures: Iterable[tuple[Cell, float]], shown:
     def published(tier: str) -> Figures:
         if tier == "full":
             return dict(full)
-        return {quick(cell): figure for cell, figure in full.items() if cell.dataset == shown and cell.model in SMALL}
+        small = [cell for cell in full if {cell.model, cell.surrogate or cell.model} <= SMALL.keys()]
+        return {quick(cell): full[cell] for cell in small if cell.dataset == shown}
 
     def listed(tier: str) -> list[Cell]:
         cells = list(published(tier))
