@@ -12,7 +12,7 @@ ROOT = Path(unlearnable.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
     ("pixels", "run", "extras"),
-    ("provenance",),
+    ("provenance", "tracking"),
     ("files",),
     ("data", "models"),
     ("encoders",),

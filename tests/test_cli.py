@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from commands import Command, refused
 from unlearnable import __version__, job
 from unlearnable.cli.answer import printable
 from unlearnable.cli.verbs import VERBS
+from unlearnable.doctor import EXTRAS
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 
@@ -128,6 +130,11 @@ def test_doctor_says_what_is_here_and_that_all_is_well(command: Command) -> None
     assert found["well"] is True
     assert {"python", "packages", "device", "cores", "native_bf16", "formats", "memory_free_gb", "extras"} <= set(found)
     assert "ok" in command("doctor").out
+
+
+def test_doctor_knows_every_extra() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS) == project["optional-dependencies"].keys() - {"dev", "docs", "slow"}
 
 
 def test_doctor_says_what_to_do_where_a_check_fails(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

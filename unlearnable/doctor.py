@@ -34,6 +34,14 @@ EXTRAS = {
     "clip": ("transformers", "CLIP as an encoder"),
     "onnx": ("onnxruntime", "generators as ONNX files"),
     "ui": ("gradio", "the page in the browser"),
+    "ray": ("ray", "the job on many processes or machines"),
+    "federated": ("flwr", "clients that train one network together"),
+    "c2pa": ("c2pa", "C2PA assertions in pictures"),
+    "timm": ("timm", "victims of timm"),
+    "tensorboard": ("tensorboard", "figures in TensorBoard"),
+    "wandb": ("wandb", "figures in Weights & Biases"),
+    "mlflow": ("mlflow", "figures in MLflow"),
+    "trackio": ("trackio", "figures in trackio"),
 }
 
 

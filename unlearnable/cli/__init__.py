@@ -65,10 +65,14 @@ def _verb(name: str, words: list[str]) -> int:
 
         if not verb.ranks and ranks.announced() > 1:
             raise UsageError(f"{name} runs as one process; torchrun is for {', '.join(_shared())}")
+        from unlearnable.tracking import tracked
+
         with ranks.joined():
             run = Run(args.seed or 0, args.device, listener=listener)
-            answer, first = verb.work(args, run), run.first
-    if not first:
+            typed = {flag: str(value) for flag, value in args.items() if value is not None}
+            with tracked(run, args.get("track"), {"verb": name, **typed}, _tell) as watched:
+                answer = verb.work(args, watched)
+    if not run.first:
         return int(answer.unwell)
     for failed, reason in answer.failures:
         _tell(f"failed: {printable(failed)}: {printable(reason)}")

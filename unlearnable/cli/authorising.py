@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from unlearnable.cli import releasing
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Parser, UsageError, nearest
+from unlearnable.cli.parsing import Parser, UsageError, nearest, track_flag
 
 if TYPE_CHECKING:
     from unlearnable.authorisation import Trained, Verified
@@ -152,6 +152,7 @@ def _train_flags(parser: Parser) -> None:
     parser.add_argument("out", metavar="OUT", type=str, help="a new folder: network.safetensors and config.json")
     parser.add_argument("--test", type=str, help=TEST)
     parser.add_argument("--key", type=str, metavar="KEY.pub", help=PUBLIC)
+    track_flag(parser)
 
 
 def _train(args: Namespace, run: "Run") -> Answer:

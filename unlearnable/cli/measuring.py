@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Parser, UsageError
+from unlearnable.cli.parsing import Parser, UsageError, track_flag
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageSet
@@ -31,6 +31,7 @@ def evaluate_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--size", type=int, help="side in training; by default the first one's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
     parser.add_argument("--out", type=str, metavar="DIR", help="a folder for the table and the figures")
+    track_flag(parser)
 
 
 def bench_flags(parser: Parser, first: str) -> None:
@@ -40,6 +41,7 @@ def bench_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--out", type=str, default="results", metavar="DIR", help="a record for each cell goes there")
     parser.add_argument("--shard", type=str, default="1/1", metavar="I/N", help="only the cells of every N-th fit")
     parser.add_argument("--seeds", type=int, metavar="N", help="only cells of seeds below N; default: all of the suite")
+    track_flag(parser)
 
 
 def tables_flags(parser: Parser, first: str) -> None:

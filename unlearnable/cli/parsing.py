@@ -44,6 +44,14 @@ def parser(verb: str, about: str, add: Callable[[Parser], None]) -> Parser:
     return made
 
 
+def track_flag(made: Parser) -> None:
+    """For verbs that train something."""
+    made.add_argument(
+        "--track", type=str, metavar="TRACKER:NAME",
+        help="note figures in tensorboard:FOLDER, wandb:PROJECT, mlflow:EXPERIMENT, trackio:PROJECT; default: nowhere",
+    )  # fmt: skip
+
+
 def parse(made: Parser, argv: Sequence[str]) -> Namespace:
     """The values of the arguments: what is typed wins over a recipe, a recipe over the defaults."""
     return made.parse_args(_recipe_first(list(argv)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError
+from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag
 
 if TYPE_CHECKING:
     from unlearnable.job import Engine, Preview, Summary
@@ -42,6 +42,7 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--lend", action="store_true", help="give these pictures the noise fitted to others, by class")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
     parser.add_argument("--engine", type=Literal["local", "ray"], default="local", help="where the work runs")
+    track_flag(parser)
 
 
 def fit_flags(parser: Parser, first: str) -> None:
@@ -57,6 +58,7 @@ def fit_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--eps", type=Number, help=EPS)
     parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
     parser.add_argument("--size", type=int, help="side of the working copies; that of small pictures, else 64")
+    track_flag(parser)
     parser.add_class_arguments(type(chosen), skip={"budget"})
     parser.set_defaults({name: getattr(chosen, name) for name in fields_of(chosen)})
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError
+from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag
 from unlearnable.cli.protecting import EPS, SRC, Container, fields_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def release_flags(parser: Parser) -> None:
     parser.add_argument("--eps", type=Number, help=EPS)
     parser.add_argument("--size", type=int, help="side that networks train on; that of bundles or of the first picture")
     parser.add_argument("--format", type=Container, default="keep", help="what pictures are written as")
+    track_flag(parser)
     parser.add_class_arguments(UGE, skip={"budget"})
     parser.set_defaults(dict.fromkeys(fields_of(UGE())))
 
