@@ -40,9 +40,10 @@ Done = list[tuple[Row, Outcome]]
 
 
 class Hand:
-    """One worker process. Ray finds the class by its name: no code travels."""
+    """One worker process, with the user's home. Ray finds the class by its name: no code travels."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, home: str | None) -> None:
+        os.environ |= {} if home is None else {"HOME": home}
         torch.set_num_threads(1)
         self._open = ExitStack()
         self._work = self._open.enter_context(Worker.again(job))
@@ -64,7 +65,7 @@ def on_ray(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator
         # the places are named for processes that may start elsewhere
         paths: dict[str, Any] = {name: path.absolute() for name, path in vars(job).items() if isinstance(path, Path)}
         own = replace(job, **paths)
-        crew = Crew(ray, [hired.remote(own) for _ in range(cores)])
+        crew = Crew(ray, [hired.remote(own, os.environ.get("HOME")) for _ in range(cores)])
         waiting = _parts(rows)
         while crew.take(waiting):
             if run.cancelled():
@@ -127,11 +128,11 @@ def _cluster() -> Iterator[Any]:
     ray = imported("ray", "--engine ray", "ray")
     address = os.environ.get("RAY_ADDRESS", "local")
     home = tempfile.mkdtemp(prefix="ray-") if address == "local" else None  # short: sockets lie below it
-    of_its_own = {"include_dashboard": False, "object_store_memory": _STORE, "_temp_dir": home} if home else {}
     try:
         try:
             _reach(address)
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **of_its_own)
+            with _asking_no_cloud(home) as of_its_own:
+                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **of_its_own)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise ValueError(f"Ray at {address!r} cannot be used: {' '.join(str(error).split())}") from error
         yield ray
@@ -139,6 +140,26 @@ def _cluster() -> Iterator[Any]:
         ray.shutdown()
         if home is not None:
             shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _asking_no_cloud(home: str | None) -> Iterator[dict[str, Any]]:
+    """What a cluster of its own below `home` is started with; empty for one that runs already.
+
+    Ray asks the clouds' metadata services which of them it runs in, statistics or not, unless the user's home has a
+    description of the cluster: while it starts, home is another folder, with an empty one.
+    """
+    if home is None:
+        yield {}
+        return
+    (Path(home) / "ray_bootstrap_config.yaml").write_text("{}")
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = home
+    try:
+        yield {"include_dashboard": False, "object_store_memory": _STORE, "_temp_dir": home}
+    finally:
+        os.environ.pop("HOME")
+        os.environ |= {} if before is None else {"HOME": before}
 
 
 def _reach(address: str) -> None:
