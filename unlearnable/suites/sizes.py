@@ -34,13 +34,16 @@ GROUPS = "kmeans:5"
 """The labels of an adversary who merges the ten classes."""
 
 
-def quick(cell: Cell) -> Cell:
-    """The cell of the quick tier for one of the full tier, whose model must be one of SMALL."""
+def quick(cell: Cell, radius: str | None = None) -> Cell:
+    """The cell of the quick tier for one of the full tier, whose model must be one of SMALL.
+
+    radius: of adversarial training, where it is not that of the full tier.
+    """
     return replace(
         cell,
         dataset="cifar10-quick",
         protection=_preset(cell.protection),
-        adversary=_cheaper(cell.adversary),
+        adversary=_cheaper(cell.adversary, radius),
         model=SMALL[cell.model],
         epochs=12,
         surrogate=cell.surrogate and SMALL[cell.surrogate],
@@ -58,10 +61,10 @@ def _preset(name: str) -> str:
     return f"{method}:{short}"
 
 
-def _cheaper(adversary: str) -> str:
+def _cheaper(adversary: str, radius: str | None) -> str:
     """Fewer steps of adversarial training, a smaller teacher."""
     kind, _, text = adversary.partition(":")
     if kind == "adversarial":
-        return f"{kind}:{text or '4/255'},4"
+        return f"{kind}:{radius or text or '4/255'},4"
     words = [f"model={SMALL[word[6:]]}" if word.startswith("model=") else word for word in text.split(",")]
     return f"{kind}:{','.join(words)}" if text else kind

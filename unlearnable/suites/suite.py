@@ -29,11 +29,14 @@ class Suite:
         return self.listed(tier)
 
 
-def paper(title: str, source: str, figures: Iterable[tuple[Cell, float]], shown: str = "cifar10") -> Suite:
+def paper(
+    title: str, source: str, figures: Iterable[tuple[Cell, float]], shown: str = "cifar10", radius: str | None = None
+) -> Suite:
     """The suite of a table of a paper: its cells at full size with their figures.
 
     What cannot be built today is not listed. Every condition of the table is listed with its controls, whether or not
-    the paper has them. shown: the data set whose rows the quick tier has, on its own one data set.
+    the paper has them. shown: the data set whose rows the quick tier has, on its own one data set; radius: of the quick
+    tier's adversarial training, where it is not the paper's.
     """
     full = dict(figures)
 
@@ -41,7 +44,7 @@ def paper(title: str, source: str, figures: Iterable[tuple[Cell, float]], shown:
         if tier == "full":
             return dict(full)
         small = [cell for cell in full if {cell.model, cell.surrogate or cell.model} <= SMALL.keys()]
-        return {quick(cell): full[cell] for cell in small if cell.dataset == shown}
+        return {quick(cell, radius): full[cell] for cell in small if cell.dataset == shown}
 
     def listed(tier: str) -> list[Cell]:
         cells = list(published(tier))
