@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import authorised, commands, methods, universal
+from benchmarks import authorised, commands, measured, methods, universal
 from benchmarks.known import known
 from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Result
@@ -241,6 +241,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/cli.md": {"commands": commands.page},
     "docs/protections.md": {"protections": methods.overview},
+    "docs/measured.md": {"suites": measured.page},
     "docs/scale.md": {"cost": cost},
     "docs/report.md": {"survival": survival},
     **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},

@@ -11,7 +11,7 @@ from unlearnable.adversaries import SHORT
 from unlearnable.cli.measuring import matching
 from unlearnable.experiment import Cell
 from unlearnable.protections import PROTECTIONS
-from unlearnable.suites import SUITES
+from unlearnable.suites import SUITES, Suite
 
 
 def test_protect_prints_exactly_the_promised_keys(command: Command, photos: Path) -> None:
@@ -136,12 +136,12 @@ def test_evaluate_refuses_a_protected_folder_that_lacks_pictures(command: Comman
 
 def test_bench_fills_what_is_missing_and_tables_shows_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [Cell("digits", name, model="lenet", epochs=1) for name in ("clean", "random")]
-    monkeypatch.setitem(SUITES, "two", lambda tier: cells)
+    monkeypatch.setitem(SUITES, "two", Suite("Two", lambda tier: cells))
     assert command("bench", "two", "--shard", "1/2", "--json").json == {
         "measured": 1, "already": 0, "failed": 0, "out": "results"
     }  # fmt: skip
     seeded = [Cell("digits", "clean", model="lenet", epochs=1, seed=seed) for seed in range(3)]
-    monkeypatch.setitem(SUITES, "seeded", lambda tier: seeded)
+    monkeypatch.setitem(SUITES, "seeded", Suite("Seeded", lambda tier: seeded))
     assert command("bench", "seeded", "--seeds", "1", "--json").json["already"] == 1
     assert "--seeds must be 1 or more, got 0" in refused(command("bench", "seeded", "--seeds", "0"))
     assert command("bench", "two").out.startswith("1 cells measured, 1 were there; as a table: unlearnable tables")

@@ -237,6 +237,15 @@ def test_a_published_protection_that_is_not_here_is_one_not_measured(tmp_path: P
     assert "5 of 6 cells are measured" in tables.page(kept(ONE, tmp_path), [unknown, *(one.cell for one in ONE)])
 
 
+def test_a_wide_table_has_a_column_for_each_protection_and_says_what_is_missing() -> None:
+    small = replace(ONE[1].cell, fitted_at=16)
+    shown = tables.wide(ONE, [ONE[1].cell, small, ONE[4].cell])
+    assert "published" not in shown
+    assert "| adversary | fitted at | `em` |" in shown
+    assert "| `standard` | - | 0.250 |" in shown
+    assert "| `standard` | `16 px` | - |" in shown
+
+
 def test_what_varies_in_published_figures_has_a_column() -> None:
     cells = [replace(ONE[1].cell, surrogate=name, model=model) for name in ("cnn", "vit") for model in ("cnn", "vit")]
     shown = tables.with_published([], dict.fromkeys(cells, 0.2))

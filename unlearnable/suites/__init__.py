@@ -10,8 +10,6 @@
 | iss | iss-table | image shortcut squeezing |
 """
 
-from collections.abc import Callable
-
 from unlearnable.experiment import Cell
 from unlearnable.suites import collapse, iss, one_for_all, own, uge, universal
 from unlearnable.suites.own import agreement, main, matrix
@@ -20,7 +18,7 @@ from unlearnable.suites.suite import Suite
 
 __all__ = ["SUITES", "TIERS", "Suite", "agreement", "cells", "main", "matrix", "published"]
 
-SUITES: dict[str, Callable[[str], list[Cell]]] = {
+SUITES: dict[str, Suite] = {
     **own.SUITES,
     **universal.SUITES,
     **uge.SUITES,
@@ -28,7 +26,7 @@ SUITES: dict[str, Callable[[str], list[Cell]]] = {
     **one_for_all.SUITES,
     **iss.SUITES,
 }
-"""Each lists the cells of a tier; the tables of papers are a `Suite`, which also has their figures."""
+"""By name; a suite lists the cells of a tier."""
 
 
 def cells(suite: str, tier: str) -> list[Cell]:
@@ -40,11 +38,10 @@ def published(suite: str, tier: str) -> dict[Cell, float]:
     """The accuracy (0..1) that the paper reports for each cell of its table, those included that cannot be built yet;
     empty for the project's own suites. Raises ValueError as `cells` does.
     """
-    listed = _known(suite, tier)
-    return listed.published(tier) if isinstance(listed, Suite) else {}
+    return _known(suite, tier).published(tier)
 
 
-def _known(suite: str, tier: str) -> Callable[[str], list[Cell]]:
+def _known(suite: str, tier: str) -> Suite:
     if suite not in SUITES:
         raise ValueError(f"suite must be one of {', '.join(SUITES)}, got {suite!r}")
     if tier not in TIERS:

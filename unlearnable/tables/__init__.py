@@ -12,6 +12,7 @@ from unlearnable.tables.pages import page as page
 from unlearnable.tables.pages import render as render
 from unlearnable.tables.pages import write_page as write_page
 from unlearnable.tables.pictures import examples as examples
+from unlearnable.tables.published import wide as wide
 from unlearnable.tables.published import with_published as with_published
 from unlearnable.tables.records import read as read
 from unlearnable.tables.records import spread as spread

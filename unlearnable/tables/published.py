@@ -1,4 +1,4 @@
-"""with_published: our numbers beside those that papers print for the same cells."""
+"""wide: a column for each protection, a row for all else; with_published: the same beside what papers print."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
@@ -12,12 +12,18 @@ NOTE = (
     "Accuracy on clean test images: ours, then in brackets the published one. Sizes, recipes and seeds of a paper are "
     f"seldom ours, so the order of the numbers says more than their size; {EMPTY}: not measured here."
 )
-VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "labels", "epochs")
+OWN = f"Accuracy on clean test images, over seeds where there are several; {EMPTY}: not measured here."
+VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "fitted at", "labels", "epochs")
 
 
 def with_published(records: Sequence[Result], published: Mapping[Cell, float]) -> str:
     """Markdown tables of the published accuracies (0..1) with ours beside them, found by the key of the cell."""
     return "\n\n".join(table.markdown for table in beside(records, published))
+
+
+def wide(records: Sequence[Result], cells: Sequence[Cell]) -> str:
+    """Markdown tables of cells, one for each data set, with what the records hold of them."""
+    return "\n\n".join(table.markdown for table in _tables(records, dict.fromkeys(cells)))
 
 
 def beside(records: Sequence[Result], published: Mapping[Cell, float]) -> list[Table]:
@@ -27,13 +33,17 @@ def beside(records: Sequence[Result], published: Mapping[Cell, float]) -> list[T
     """
     if wrong := [value for value in published.values() if not 0 <= value <= 1]:
         raise ValueError(f"a published accuracy must be a share of 0 to 1, got {wrong[0]}")
+    return _tables(records, published)
+
+
+def _tables(records: Sequence[Result], published: Mapping[Cell, float | None]) -> list[Table]:
     return [
         _table(dataset, {cell: value for cell, value in published.items() if cell.dataset == dataset}, records)
         for dataset in sorted({cell.dataset for cell in published})
     ]
 
 
-def _table(dataset: str, published: Mapping[Cell, float], records: Sequence[Result]) -> Table:
+def _table(dataset: str, published: Mapping[Cell, float | None], records: Sequence[Result]) -> Table:
     about = {cell: _about(cell) for cell in published}
     used = [name for name in VARIES if name == "adversary" or len({words[name] for words in about.values()}) > 1]
     common = next(iter(about.values()))
@@ -50,21 +60,26 @@ def _table(dataset: str, published: Mapping[Cell, float], records: Sequence[Resu
         for row, found in rows.items()
     ]
     head = (*used, *(Name(column) for column in columns))
-    return Table(", ".join([dataset, *fixed]) + ": ours (published)", head, tuple(lines), len(used), (NOTE,))
+    caption = ", ".join([dataset, *fixed])
+    if all(value is None for value in published.values()):
+        return Table(caption, head, tuple(lines), len(used), (OWN,))
+    return Table(f"{caption}: ours (published)", head, tuple(lines), len(used), (NOTE,))
 
 
-def _text(cells: Sequence[Cell], published: Mapping[Cell, float], records: Sequence[Result]) -> str:
-    """Of cells that differ in their seeds only; nothing where nothing was published."""
+def _text(cells: Sequence[Cell], published: Mapping[Cell, float | None], records: Sequence[Result]) -> str:
+    """Of cells that differ in their seeds only; nothing where there is no such cell."""
     if not cells:
         return ""
     asked = keys(cells)
     ours = accuracies(record for record in records if record.key in asked)
-    return f"{spread(ours) if ours else EMPTY} ({mean(published[cell] for cell in cells):.3f})"
+    theirs = [value for value in map(published.get, cells) if value is not None]
+    return (spread(ours) if ours else EMPTY) + (f" ({mean(theirs):.3f})" if theirs else "")
 
 
 def _about(cell: Cell) -> dict[str, str]:
     rate = percent(cell.rate) if cell.rate < 1 else ""
-    others = (rate, cell.surrogate or "", cell.fitted_on or "", cell.relabel or "", str(cell.epochs))
+    size = f"{cell.fitted_at} px" if cell.fitted_at else ""
+    others = (rate, cell.surrogate or "", cell.fitted_on or "", size, cell.relabel or "", str(cell.epochs))
     return dict(zip(VARIES, (cell.adversary, cell.model, *others), strict=True))
 
 
