@@ -23,8 +23,8 @@ STRANGERS = {
 }
 """Data sets of each tier, and how many epochs victims take on them."""
 UNFIT = {"imagenette-64": "resnet18", "places20-64": "resnet18", "imagenette-128": "resnet20", "places20": "resnet20"}
-"""The victim that the quick tier leaves out where it keeps the full resolution, which takes a core an hour or half of one
-a cell: ResNet-18 does so below 128 pixels, ResNet-20 always.
+"""The victim that the quick tier leaves out where it keeps the full resolution, and a cell takes a core up to an hour:
+ResNet-18 does so below 128 pixels, ResNet-20 always.
 """
 SHIPPED = "one_for_all:shipped"
 ELSEWHERE = {
