@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ class Kept:
         self.noted: list[tuple[str, int, dict[str, float]]] = []
         self.most, self.closed = most, False
 
-    def __call__(self, name: str, flags: Mapping[str, str]) -> "Kept":
+    def __call__(self, package: ModuleType, name: str, flags: Mapping[str, str]) -> "Kept":
         self.name, self.flags = name, flags
         return self
 
@@ -38,6 +39,8 @@ class Kept:
 
     def close(self) -> None:
         self.closed = True
+        if self.most < 0:
+            raise OSError("no answer")
 
 
 @pytest.fixture
@@ -74,6 +77,13 @@ def test_a_tracker_that_fails_ends_nothing_and_says_so_once(kept: Kept) -> None:
         trained(run, times=2)
     assert said == ["tensorboard notes no more figures: OSError disk full"]
     assert kept.closed
+
+
+def test_what_fails_at_the_end_is_said_too(kept: Kept) -> None:
+    kept.most, said = -1, list[str]()
+    with tracked(Run(), "tensorboard:here", tell=said.append):
+        pass
+    assert said == ["tensorboard notes no more figures: OSError no answer"]
 
 
 def test_nothing_is_tracked_unless_asked() -> None:

@@ -7,7 +7,7 @@ TRACKIO_DIR, ...); nothing but figures and flags is handed over: no picture, no 
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,8 +31,7 @@ class Tracker(Protocol):
 class TensorBoard:
     """Event files in a folder; `tensorboard --logdir FOLDER` shows them."""
 
-    def __init__(self, name: str, flags: Flags) -> None:
-        imported("tensorboard", "--track tensorboard", "tensorboard")
+    def __init__(self, tensorboard: Any, name: str, flags: Flags) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer: Any = SummaryWriter(name)
@@ -49,9 +48,7 @@ class TensorBoard:
 class Wandb:
     """A run of a project of Weights & Biases."""
 
-    def __init__(self, name: str, flags: Flags) -> None:
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        wandb = imported("wandb", "--track wandb", "wandb")
+    def __init__(self, wandb: Any, name: str, flags: Flags) -> None:
         quiet = wandb.Settings(console="off", disable_code=True, disable_git=True, silent=True)
         self._run = wandb.init(project=name, config=dict(flags), settings=quiet)
         self._stages: set[str] = set()
@@ -69,9 +66,8 @@ class Wandb:
 class MLflow:
     """A run of an MLflow experiment."""
 
-    def __init__(self, name: str, flags: Flags) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        self._client = imported("mlflow", "--track mlflow", "mlflow").MlflowClient()
+    def __init__(self, mlflow: Any, name: str, flags: Flags) -> None:
+        self._client = mlflow.MlflowClient()
         known = self._client.get_experiment_by_name(name)
         experiment = known.experiment_id if known else self._client.create_experiment(name)
         self._run = self._client.create_run(experiment).info.run_id
@@ -89,11 +85,8 @@ class MLflow:
 class Trackio:
     """A run of a trackio project, on this machine unless its own settings say otherwise."""
 
-    def __init__(self, name: str, flags: Flags) -> None:
-        trackio = imported("trackio", "--track trackio", "trackio")
-        self._run = trackio.init(
-            project=name, config=dict(flags), embed=False, auto_log_gpu=False, auto_log_cpu=False
-        )  # fmt: skip
+    def __init__(self, trackio: Any, name: str, flags: Flags) -> None:
+        self._run = trackio.init(project=name, config=dict(flags), embed=False, auto_log_gpu=False, auto_log_cpu=False)
 
     def note(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
         self._run.log({f"{stage}/{figure}": value for figure, value in figures.items()}, step=step)
@@ -102,9 +95,12 @@ class Trackio:
         self._run.finish()
 
 
-TRACKERS: dict[str, Callable[[str, Flags], Tracker]] = {
+TRACKERS: dict[str, Callable[[Any, str, Flags], Tracker]] = {
     "tensorboard": TensorBoard, "wandb": Wandb, "mlflow": MLflow, "trackio": Trackio,
 }  # fmt: skip
+"""By the name of the package, which is that of the extra too; each begins a run with the package, a name and flags."""
+_SILENT = {"WANDB_ERROR_REPORTING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""What keeps the packages themselves from calling home; read when they are imported."""
 
 
 @contextmanager
@@ -123,10 +119,10 @@ def tracked(
     kind, _, name = where.partition(":")
     if kind not in TRACKERS or not name:
         raise ValueError(f"a tracker must be one of {', '.join(f'{one}:NAME' for one in TRACKERS)}, got {where!r}")
+    os.environ |= {variable: value for variable, value in _SILENT.items() if variable not in os.environ}
+    package = imported(kind, f"--track {kind}", kind)
     try:
-        tracker = TRACKERS[kind](name, flags or {})
-    except ValueError:
-        raise
+        tracker = TRACKERS[kind](package, name, flags or {})
     except Exception as error:  # every tracker has exceptions of its own
         raise ValueError(f"{kind} does not begin a run called {name!r}: {told(error)}") from None
     noted = _Noted(tracker, lambda why: tell(f"{kind} notes no more figures: {why}"))
@@ -139,8 +135,7 @@ def tracked(
     try:
         yield replace(run, listener=both)
     finally:
-        with suppress(Exception):
-            tracker.close()
+        noted.ending()
 
 
 class _Noted:
@@ -158,8 +153,16 @@ class _Noted:
         if self._failed or not event.figures:
             return
         turn = self._turns.get(event.stage, 1)
+        self._try(self._tracker.note, event.stage + (f"-{turn}" if turn > 1 else ""), event.done, event.figures)
+
+    def ending(self) -> None:
+        """Ends the tracker's run."""
+        self._try(self._tracker.close)
+
+    def _try(self, do: Callable[..., None], *what: Any) -> None:
         try:
-            self._tracker.note(event.stage + (f"-{turn}" if turn > 1 else ""), event.done, event.figures)
-        except Exception as error:
+            do(*what)
+        except Exception as error:  # every tracker has exceptions of its own
+            if not self._failed:
+                self._tell(told(error))
             self._failed = True
-            self._tell(told(error))
