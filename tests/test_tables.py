@@ -242,7 +242,7 @@ def test_a_wide_table_has_a_column_for_each_protection_and_says_what_is_missing(
     shown = tables.wide(ONE, [ONE[1].cell, small, ONE[4].cell])
     assert "published" not in shown
     assert "| adversary | fitted at | `em` |" in shown
-    assert "| `standard` | - | 0.250 |" in shown
+    assert "| `standard` | its size | 0.250 |" in shown
     assert "| `standard` | `16 px` | - |" in shown
 
 

@@ -14,6 +14,8 @@ NOTE = (
 )
 OWN = f"Accuracy on clean test images, over seeds where there are several; {EMPTY}: not measured here."
 VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "fitted at", "labels", "epochs")
+USUAL = {"rate": "100%", "surrogate": "its own", "fitted on": "the same", "fitted at": "its size", "labels": "classes"}
+"""What a cell has that does not say, where others say otherwise."""
 
 
 def with_published(records: Sequence[Result], published: Mapping[Cell, float]) -> str:
@@ -54,7 +56,7 @@ def _table(dataset: str, published: Mapping[Cell, float | None], records: Sequen
         rows.setdefault(tuple(words[name] for name in used), {}).setdefault(cell.protection, []).append(cell)
     lines = [
         (
-            *(Name(word) if word else EMPTY for word in row),
+            *(Name(word) if word else USUAL[name] for name, word in zip(used, row, strict=True)),
             *(_text(found.get(c, []), published, records) for c in columns),
         )
         for row, found in rows.items()

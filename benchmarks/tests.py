@@ -1,0 +1,54 @@
+"""How long the tests take: `python -m benchmarks.tests test --out benchmarks/results/tests.json`, or test-slow.
+
+Runs `make test` or `make test-slow` in this checkout and keeps what pytest says at its end; what the other took stays.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from unlearnable.provenance import provenance
+from unlearnable.run import Run, write_atomically
+
+ROOT = Path(__file__).parent.parent
+SUMMARY = re.compile(r"^(?P<counts>\d+ \w+(?:, \d+ \w+)*) in (?P<seconds>[\d.]+)s", re.MULTILINE)
+
+
+def measured(target: str) -> dict[str, Any]:
+    """Counts by outcome and seconds. Raises ValueError where a test failed."""
+    done = subprocess.run(["make", "-s", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = SUMMARY.findall(done.stdout)
+    if done.returncode or not found:
+        raise ValueError(f"make {target} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-500:]}")
+    counts, seconds = found[-1]
+    outcomes = {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", counts)}
+    return outcomes | {"seconds": float(seconds), "provenance": provenance(Run())}
+
+
+def sentence(record: dict[str, Any]) -> str:
+    """What the README says of it."""
+    said = [
+        f"`make {target}`: {one['passed']:,} tests in {one['seconds'] / 60:.0f} min on "
+        f"{one['provenance']['hardware']['cores']} cores"
+        for target, one in sorted(record.items())
+    ]
+    return "; ".join(said) + "."
+
+
+def main() -> None:
+    """Measures one target and writes it beside the other."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("target", choices=("test", "test-slow"))
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    record = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+    record[asked.target] = measured(asked.target)
+    write_atomically(asked.out, (json.dumps(record, indent=1) + "\n").encode())
+    print(sentence(record))
+
+
+if __name__ == "__main__":
+    main()
