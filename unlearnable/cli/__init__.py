@@ -71,8 +71,8 @@ def _verb(name: str, words: list[str]) -> int:
             run = Run(args.seed or 0, args.device, listener=listener)
             typed = {flag: str(value) for flag, value in args.items() if value is not None}
             with tracked(run, args.get("track"), {"verb": name, **typed}, _tell) as watched:
-                answer = verb.work(args, watched)
-    if not run.first:
+                answer, first = verb.work(args, watched), run.first
+    if not first:
         return int(answer.unwell)
     for failed, reason in answer.failures:
         _tell(f"failed: {printable(failed)}: {printable(reason)}")
