@@ -1,15 +1,13 @@
 """Every suite and what its quick tier gave, for docs/measured.md."""
 
-from contextlib import suppress
-from pathlib import Path
-
+from benchmarks.methods import RECORDS
 from unlearnable import suites, tables
 from unlearnable.experiment import Result
 from unlearnable.suites import SUITES
+from unlearnable.tables.records import keys
 
-RECORDS = Path(__file__).parent / "results" / "quick"
 ELSEWHERE = {
-    "main": "README: how well it works",
+    "main": "the README, under Measured",
     "matrix": "[a page of its own](results/tables.md), with curves by epoch",
     "authorised": "[uge](uge.md)",
 }
@@ -18,18 +16,14 @@ ELSEWHERE = {
 
 def page() -> str:
     """A section for each suite with a record; then where the others are."""
-    found = {name: _records(name) for name in SUITES if name not in ELSEWHERE}
+    records, listed = tables.read(RECORDS), [name for name in SUITES if name not in ELSEWHERE]
+    asked = {name: keys(suites.cells(name, "quick")) for name in listed}
+    found = {name: [record for record in records if record.key in asked[name]] for name in listed}
     sections = [_section(name, records) for name, records in found.items() if records]
     lines = [f"* `{name}`: {where}." for name, where in ELSEWHERE.items()]
     missing = ", ".join(f"`{name}`" for name, records in found.items() if not records)
     lines += [f"* Not measured yet: {missing}."] if missing else []
     return "\n\n".join([*sections, "## Others", "\n".join(lines)])
-
-
-def _records(name: str) -> list[Result]:
-    with suppress(ValueError):  # none
-        return tables.read(RECORDS, suites.cells(name, "quick"))
-    return []
 
 
 def _section(name: str, records: list[Result]) -> str:

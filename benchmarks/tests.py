@@ -29,7 +29,7 @@ def measured(target: str) -> dict[str, Any]:
 
 
 def sentence(record: dict[str, Any]) -> str:
-    """What the README says of it."""
+    """What was measured, in a line."""
     said = [
         f"`make {target}`: {one['passed']:,} tests in {one['seconds'] / 60:.0f} min on "
         f"{one['provenance']['hardware']['cores']} cores"

@@ -35,15 +35,17 @@ _AHEAD = 2  # such parts in flight for each worker: one at work, one waiting
 _LIVES = 2  # times a part is tried again after its worker died
 _PATIENCE = 5.0  # seconds for a cluster to answer
 _STORE = 80 << 20  # bytes: names and outcomes only
+_USERS = "UNLEARNABLE_USERS_HOME"  # what HOME was, for workers of a cluster that was started with another
 
 Done = list[tuple[Row, Outcome]]
 
 
 class Hand:
-    """One worker process, with the user's home. Ray finds the class by its name: no code travels."""
+    """One worker process. Ray finds the class by its name: no code travels."""
 
-    def __init__(self, job: Job, home: str | None) -> None:
-        os.environ |= {} if home is None else {"HOME": home}
+    def __init__(self, job: Job) -> None:
+        if _USERS in os.environ:
+            os.environ["HOME"] = os.environ[_USERS]
         torch.set_num_threads(1)
         self._open = ExitStack()
         self._work = self._open.enter_context(Worker.again(job))
@@ -65,7 +67,7 @@ def on_ray(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator
         # the places are named for processes that may start elsewhere
         paths: dict[str, Any] = {name: path.absolute() for name, path in vars(job).items() if isinstance(path, Path)}
         own = replace(job, **paths)
-        crew = Crew(ray, [hired.remote(own, os.environ.get("HOME")) for _ in range(cores)])
+        crew = Crew(ray, [hired.remote(own) for _ in range(cores)])
         waiting = _parts(rows)
         while crew.take(waiting):
             if run.cancelled():
@@ -154,12 +156,13 @@ def _asking_no_cloud(home: str | None) -> Iterator[dict[str, Any]]:
         return
     (Path(home) / "ray_bootstrap_config.yaml").write_text("{}")
     before = os.environ.get("HOME")
-    os.environ["HOME"] = home
+    os.environ |= {"HOME": home} | ({} if before is None else {_USERS: before})
     try:
         yield {"include_dashboard": False, "object_store_memory": _STORE, "_temp_dir": home}
     finally:
-        os.environ.pop("HOME")
-        os.environ |= {} if before is None else {"HOME": before}
+        del os.environ["HOME"]
+        if before is not None:
+            os.environ["HOME"] = os.environ.pop(_USERS)
 
 
 def _reach(address: str) -> None:
