@@ -9,7 +9,7 @@ from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.protections import PROTECTIONS, paper, protection
 from unlearnable.suites.sizes import quick
-from unlearnable.tables.records import control, seedless
+from unlearnable.tables.records import seedless
 
 RECORDS = Path(__file__).parent / "results" / "quick"
 ONE_BY_ONE = ("main", "robust", "agreement", "matrix", "universal")
@@ -42,7 +42,7 @@ def _of(name: str) -> str:
     """The lowest mean over seeds among a method's rows of the suite main."""
     found = defaultdict(list)
     for record in _records("main", "universal"):
-        if _method(record.cell) == name and seedless(control(record.cell)) == PLAIN:
+        if _method(record.cell) == name and seedless(record.cell.control) == PLAIN:
             found[record.cell.protection].append(record.accuracy)
     rows = [(sum(values) / len(values), label, values) for label, values in found.items()]
     if not rows:
@@ -64,7 +64,7 @@ def _adversaries(name: str) -> Iterator[str]:
     """A table for each form of the method that adversaries were measured on, the one that gets most first."""
     found: dict[Cell, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in _records(*ONE_BY_ONE):
-        found[seedless(control(record.cell))][record.cell.protection].append(record.accuracy)
+        found[seedless(record.cell.control)][record.cell.protection].append(record.accuracy)
     forms = sorted({form for rows in found.values() for form in rows if form.partition(":")[0] == name})
     for form in forms:
         rows = [

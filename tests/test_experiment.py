@@ -223,6 +223,18 @@ def test_what_is_fitted_on_one_set_protects_another(tmp_path: Path) -> None:
         _ = replace(cell, surrogate="cnn").method
 
 
+def test_a_cell_of_another_strength_is_made_with_it_and_set_beside_the_same_clean_images(tmp_path: Path) -> None:
+    usual = Cell("digits", "lsp", model="lenet", epochs=1)
+    faint = replace(usual, eps=2 / 255)
+    bench([usual, faint], tmp_path, Run(0))
+    results = {result.cell.eps: result for result in map(Result.read, tmp_path.glob("*.json"))}
+    assert {eps: one.measured["max_abs_delta"] for eps, one in results.items()} == {None: 8, 2 / 255: 2}
+    assert results[2 / 255].provenance["protection"]["budget"] == {"norm": "linf", "eps": 2 / 255}
+    assert faint.made == ("eps 2/255",)
+    assert faint.fit != usual.fit
+    assert faint.control == usual.control == replace(usual, protection="clean")
+
+
 def test_every_flag_is_explained_in_the_docs() -> None:
     text = (Path(__file__).parent.parent / "docs" / "flags.md").read_text()
     assert all(f"| `{flag}` |" in text for flag in FLAGS)

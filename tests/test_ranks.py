@@ -39,7 +39,27 @@ METHODS = {
     "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0},
     "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20},
     "clusters": {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1},
-    "one_for_all": {"grid": 16, "groups": [2, 4], "steps": 2, "batch": 98, "width": 8, "surrogates": ["lenet", "cnn"]},
+    "one_for_all": {
+        "grid": 16,
+        "groups": [2, 4],
+        "steps": 2,
+        "batch": 98,
+        "width": 8,
+        "lr": 2e-3,
+        "surrogates": ["lenet", "cnn"],
+    },
+    "uge": {
+        "model": "lenet",
+        "epochs": 2,
+        "checkpoints": 2,
+        "width": 8,
+        "blocks": 1,
+        "steps": 2,
+        "batch": 98,
+        "lr": 2e-3,
+        "feature": 0.0,
+        "hacker": "cnn",
+    },
     "sem": {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1},
 }
 
@@ -67,6 +87,16 @@ def fit(name: str, out: Path, processes: int, **values: object) -> list[dict[str
     done = torchrun(words) if processes > 1 else subprocess.run([sys.executable, *words], timeout=120)
     assert done.returncode == 0, done.stderr
     return [load_file(out / f"rank{rank}" / "perturbation.safetensors") for rank in range(processes)]
+
+
+def likeness(name: str, values: dict[str, object], together: dict[str, torch.Tensor]) -> float:
+    """The cosine between the ways that a generator's weights went in one process and in two."""
+    train, run = digits()[0].subset(torch.arange(97)), Run(0, "cpu", "fp32")
+    begun, alone = (protection(name, **values | {"lr": lr}).fit(train, run).weights for lr in (0.0, values["lr"]))
+    learned = [weight for weight in begun if weight.endswith((".weight", ".bias"))]
+    one = torch.cat([(alone[weight] - begun[weight]).flatten() for weight in learned]).float()
+    two = torch.cat([(together[f"weights/{weight}"] - begun[weight]).flatten() for weight in learned]).float()
+    return float(one @ two / (one.norm() * two.norm()))
 
 
 def about(out: Path, rank: int) -> dict[str, int]:
@@ -108,12 +138,21 @@ def test_a_generator_is_trained_together(objective: str, alike: float, eyes: str
     values = METHODS["one_for_all"] | {"encoder": eyes, "objective": objective}
     first, second = fit("one_for_all", tmp_path / "two", 2, **values)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    train, run = digits()[0].subset(torch.arange(97)), Run(0, "cpu", "fp32")
-    alone, begun = (protection("one_for_all", **values | {"lr": lr}).fit(train, run).weights for lr in (2e-3, 0.0))
-    learned = [name for name in begun if name.endswith((".weight", ".bias"))]
-    one = torch.cat([(alone[name] - begun[name]).flatten() for name in learned]).float()
-    two = torch.cat([(first[f"weights/{name}"] - begun[name]).flatten() for name in learned]).float()
-    assert one @ two / (one.norm() * two.norm()) > alike
+    assert likeness("one_for_all", values, first) > alike
+
+
+@pytest.mark.parametrize(
+    ("form", "alike"),
+    [({"undistil": 0.5}, 0.1), ({"blind": True, "told": True, "match": 0.0, "undistil": 0.0, "shortcut": 1.0}, -1.0)],
+)
+def test_images_for_one_network_are_made_together(form: dict[str, object], alike: float, tmp_path: Path) -> None:
+    """Both ranks end with one generator; where gradients match it goes about where that of one process goes: crops and
+    batch norms differ.
+    """
+    values = METHODS["uge"] | form | {"model": "cnn" if "blind" in form else "lenet"}
+    first, second = fit("uge", tmp_path / "two", 2, **values)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert likeness("uge", values, first) > alike
 
 
 def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: Path) -> None:

@@ -1,15 +1,14 @@
 """The suites: figures as the papers print them, and cells that can be measured, with their controls."""
 
-from dataclasses import replace
-
 import pytest
 
 from unlearnable.data import DATASETS
-from unlearnable.experiment import CLEAN, Cell
+from unlearnable.experiment import CLEAN
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 from unlearnable.protections.em import EM
 from unlearnable.protections.lsp import LSP
+from unlearnable.protections.uge import UGE
 from unlearnable.suites import SUITES, TIERS, agreement, cells, main, matrix, published
 from unlearnable.suites.suite import typed
 
@@ -22,10 +21,6 @@ FIGURES = {
     "one-for-all-table-2": (150, 25), "one-for-all-table-3": (60, 8), "iss-table": (39, 39),
 }  # fmt: skip
 """How many figures each table has that a cell can stand for: at full size, and in its quick form."""
-
-
-def condition(cell: Cell) -> Cell:
-    return replace(cell, protection=CLEAN, surrogate=None, fitted_on=None, fitted_at=None)
 
 
 def figure(suite: str, **wanted: object) -> float:
@@ -46,7 +41,7 @@ def test_every_cell_can_be_built_and_has_its_clean_control(suite: str, tier: str
     assert len({cell.file for cell in listed}) == len(listed) > 0
     for cell in listed:
         assert cell.recipe.model in MODELS
-        assert condition(cell) in listed, f"no clean control for {cell}"
+        assert cell.control in listed, f"no clean control for {cell}"
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -88,6 +83,25 @@ def test_figures_of_ungeneralizable_examples() -> None:
     )
     assert figure("uge-table-3", dataset="cifar10", protection="rem") == 0.2709
     assert figure("uge-table-3", dataset="tin100", protection="uge:unlearn") == 0.0935
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_rho_goes_to_both_forms_and_every_network_of_several_is_asked(tier: str) -> None:
+    drawn = {(cell.protection, cell.eps) for cell in cells("uge-figure-3", tier) if cell.protection != CLEAN}
+    forms = {method for method, _ in drawn}
+    assert drawn == {(method, eps) for method in forms for eps in (None, 0.01, 0.02, 0.08, 0.16)}
+    assert {cell.method.budget.eps for cell in cells("uge-figure-3", tier) if cell.method} == {
+        0.01, 0.02, 0.04, 0.08, 0.16
+    }  # fmt: skip
+    several = [cell for cell in cells("authorised-several", tier) if cell.method]
+    asked = {
+        name: {cell.adversary for cell in several if cell.protection == name and cell.adversary != "standard"}
+        for name in {cell.protection for cell in several}
+    }
+    for cell in several:
+        method = cell.method
+        assert isinstance(method, UGE)
+        assert len(asked[cell.protection]) == (4 if method.blind else method.networks)
 
 
 def test_figures_of_data_collapse() -> None:

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unlearnable.adversaries import adversary
+from unlearnable.pixels import eps_text
 from unlearnable.protections import Protection, describe, protection, shipped_weights
 from unlearnable.training import Recipe
 
@@ -19,7 +20,7 @@ class Cell:
 
     surrogate: the model that the protection is fitted with, where not its own; fitted_on: the data set it is fitted on,
     where not the one it protects; fitted_at: the size in pixels that it is fitted at, where not that of the images;
-    relabel: the adversary's own labels (see `unlearnable.labelling`).
+    eps: of the budget, where not the protection's own; relabel: the adversary's own labels (`unlearnable.labelling`).
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class Cell:
     fitted_on: str | None = None
     relabel: str | None = None
     fitted_at: int | None = None
+    eps: float | None = None
 
     @property
     def key(self) -> str:
@@ -46,7 +48,27 @@ class Cell:
         """The protection that the name stands for; None for clean images."""
         if self.protection == CLEAN:
             return None
-        return protection(self.protection, **({} if self.surrogate is None else {"model": self.surrogate}))
+        made = protection(self.protection, **({} if self.surrogate is None else {"model": self.surrogate}))
+        if self.eps is None:
+            return made
+        return protection(**describe(made) | {"budget": replace(made.budget, eps=self.eps)})
+
+    @property
+    def control(self) -> "Cell":
+        """Clean images, all of them, under the same adversary: what a number of this cell is compared with."""
+        own = replace(self, surrogate=None, fitted_on=None, fitted_at=None, eps=None)
+        return replace(own, protection=CLEAN, rate=1.0)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """What the protection was made with, where not with what is its own."""
+        words = {
+            "surrogate {}": self.surrogate,
+            "fitted on {}": self.fitted_on,
+            "fitted at {} px": self.fitted_at,
+            "eps {}": self.eps and eps_text(self.eps),
+        }
+        return tuple(word.format(value) for word, value in words.items() if value)
 
     @property
     def recipe(self) -> Recipe:
@@ -59,6 +81,7 @@ class Cell:
         source = self.fitted_on or self.dataset
         parts = (source, self.protection, *([self.surrogate] if self.surrogate else []), f"seed{self.seed}")
         parts += (f"{self.fitted_at}px",) if self.fitted_at else ()
+        parts += (f"eps{eps_text(self.eps)}",) if self.eps else ()
         return _file_name("_".join(parts))
 
     @property

@@ -38,7 +38,7 @@ from unlearnable.training import Authorised, given
 
 _FORMS: dict[str, dict[str, Any]] = {
     "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
-    "no-undistill": {"undistil": 0.0}, "two": {"networks": 2},
+    "no-undistill": {"undistil": 0.0}, "two": {"networks": 2}, "four": {"networks": 4},
     "blind": {"blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
               "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15},
 }  # fmt: skip

@@ -48,8 +48,7 @@ def paper(
 
     def listed(tier: str) -> list[Cell]:
         cells = list(published(tier))
-        alone = [replace(cell, surrogate=None, fitted_on=None, fitted_at=None) for cell in cells]
-        controls = [replace(cell, protection=control) for cell in alone for control in CONTROLS]
+        controls = [replace(cell.control, protection=control) for cell in cells for control in CONTROLS]
         return [cell for cell in dict.fromkeys(controls + cells) if buildable(cell)]
 
     return Suite(title, listed, source, published)

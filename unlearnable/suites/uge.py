@@ -1,15 +1,16 @@
-"""Ungeneralizable Examples, Ye and Wang, CVPR 2024, arXiv 2404.14016: tables 1 to 3 (figure 3 prints no numbers).
+"""Ungeneralizable Examples, Ye and Wang, CVPR 2024, arXiv 2404.14016: tables 1 to 3, figure 3 (no numbers).
 
 Names: "Unlearn" is `uge:unlearn` (the loss L_fd alone), "UnDistill" `uge:undistill` (L_ud alone), "UGEs w/o UD"
 `uge:no-undistill`, two authorised networks `uge:two`; CUDA is `class_filters`. The authorised network is the victim
 `authorised`, which starts from what the protector handed out; students learn from such a network trained on the same
-images. What is ours, `uge:blind`, is in the suite `authorised`.
+images. What is ours, `uge:blind`, is in the suites `authorised`, `authorised-several` and `uge-figure-3`.
 
 The paper gives no epochs, no temperature and no seeds. CIFAR-100 stands in by `tin100`; TinyImageNet at 256 pixels has
 no stand-in (`tinyimagenet`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from unlearnable.experiment import CLEAN, Cell
 from unlearnable.suites.sizes import EPOCHS, STAND_INS
@@ -103,33 +104,73 @@ def _cell(dataset: str, method: str, model: str, adversary: str = "standard") ->
     return Cell(STAND_INS.get(dataset, dataset), method, adversary, model, epochs=EPOCHS)
 
 
+DATA = {"quick": "cifar10-quick", "full": "cifar10"}
 AUTHORISED = {"quick": "cnn", "full": "resnet18"}
 HACKERS = {"quick": ("lenet", "resnet8", "resnet20"), "full": ("cnn", "resnet20", "resnet32")}
 FORMS = {"quick": {"uge:quick": "plain", "uge:blind-quick": "blind"}, "full": {"uge": "plain", "uge:blind": "blind"}}
+SEVERAL = {"quick": {2: "uge:two-quick", 4: "uge:four-quick"}, "full": {2: "uge:two", 4: "uge:four"}}
+RHOS = (0.01, 0.02, 0.08, 0.16)  # beside the paper's 0.04
 LONG = {"quick": 40, "full": EPOCHS}
 """Epochs: until the authorised network knows its images, or its answers to them tell a student more than labels do."""
 
 
 def authorised(tier: str) -> list[Cell]:
     """The authorised network, hackers and students of it, three seeds: as published, and as it is here."""
-    dataset, model = {"quick": "cifar10-quick", "full": "cifar10"}[tier], AUTHORISED[tier]
+    model = AUTHORISED[tier]
     rows = [(CLEAN, "plain"), (CLEAN, "blind"), *FORMS[tier].items()]
-    return list(
-        dict.fromkeys(
-            Cell(dataset, method, adversary, who, seed, epochs=LONG[tier])
-            for seed in range(3)
-            for method, form in rows
-            for adversary, who in (
-                (f"authorised:{form}", model),
-                *(("standard", other) for other in (model, *HACKERS[tier])),
-                *((f"distill:authorised={form},model={model}", other) for other in (model, HACKERS[tier][1])),
-            )
+    return _each(
+        _own(tier, method, adversary, who, seed)
+        for seed in range(3)
+        for method, form in rows
+        for adversary, who in (
+            (f"authorised:{form}", model),
+            *(("standard", other) for other in (model, *HACKERS[tier])),
+            *((f"distill:authorised={form},model={model}", other) for other in (model, HACKERS[tier][1])),
         )
-    )  # fmt: skip
+    )
+
+
+def strength(tier: str) -> list[Cell]:
+    """What rho does to the authorised network (figure 3), and to hackers."""
+    return _each(
+        cell
+        for method, form in FORMS[tier].items()
+        for cell in (_own(tier, method, *one) for one in _learners(tier, form, 1))
+        for cell in (cell.control, cell, *(replace(cell, eps=rho) for rho in RHOS))
+    )
+
+
+def several(tier: str) -> list[Cell]:
+    """Two and four authorised networks at once. Of the blind form one set of images serves any number."""
+    forms = {method: ("plain", count) for count, method in SEVERAL[tier].items()}
+    forms |= {method: ("blind", max(SEVERAL[tier])) for method, form in FORMS[tier].items() if form == "blind"}
+    return _each(
+        cell
+        for method, asked in forms.items()
+        for one in (_own(tier, method, *one) for one in _learners(tier, *asked))
+        for cell in (one.control, one)
+    )
+
+
+def _learners(tier: str, form: str, count: int) -> Iterator[tuple[str, str]]:
+    """So many authorised networks, one of their kind with other weights, and one of another kind."""
+    more = (f",which={which}" if which else "" for which in range(count))
+    yield from ((f"authorised:{form}{which}", AUTHORISED[tier]) for which in more)
+    yield from (("standard", model) for model in (AUTHORISED[tier], HACKERS[tier][1]))
+
+
+def _own(tier: str, method: str, adversary: str, model: str, seed: int = 0) -> Cell:
+    return Cell(DATA[tier], method, adversary, model, seed, epochs=LONG[tier])
+
+
+def _each(cells: Iterable[Cell]) -> list[Cell]:
+    return list(dict.fromkeys(cells))
 
 
 SUITES: dict[str, Suite] = {
     "authorised": Suite("Who learns from images made for one network", authorised),
+    "authorised-several": Suite("Images made for two networks, and for four", several),
+    "uge-figure-3": Suite("How much change: rho, the authorised network and hackers", strength),
     "uge-table-1": paper("What each loss does, to networks of other kinds", SOURCE.format(1), _table_1()),
     "uge-table-2": paper("Two authorised networks", SOURCE.format(2), _table_2()),
     "uge-table-3": paper("As a plain unlearnable method, among others", SOURCE.format(3), _table_3()),

@@ -6,7 +6,7 @@ from statistics import mean
 
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.metrics import FLAGS
-from unlearnable.tables.records import Groups, accuracies, control, doubted, seedless, spread
+from unlearnable.tables.records import Groups, accuracies, doubted, seedless, spread
 from unlearnable.tables.table import Name, Table, code
 
 EMPTY = "-"
@@ -120,7 +120,7 @@ class Grid:
 def entry(groups: Groups, cell: Cell) -> Entry | None:
     """What was measured of a cell, its seed aside, beside its control; None where nothing was."""
     found = groups.get(seedless(cell))
-    return None if found is None else Entry.of(found, groups.get(seedless(control(cell)), ()))
+    return None if found is None else Entry.of(found, groups.get(seedless(cell.control), ()))
 
 
 def signed(change: float) -> str:

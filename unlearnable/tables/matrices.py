@@ -86,10 +86,8 @@ def _transfer(kind: Cell, cells: Sequence[Cell], groups: Groups) -> Grid:
     places = {(cell.surrogate or OWN, cell.model): entry(groups, cell) for cell in cells}
     columns = tuple(sorted({cell.model for cell in cells}, key=by_model))
     surrogates = sorted({row for row, _ in places}, key=lambda row: (row == OWN, by_model(row)))
-    clean = replace(kind, protection=CLEAN, rate=1.0, fitted_on=None, fitted_at=None)
-    places |= {(CLEAN, model): entry(groups, replace(clean, model=model)) for model in columns}
-    more = [f"fitted on {kind.fitted_on}"] if kind.fitted_on else []
-    more += [f"fitted at {kind.fitted_at} px"] if kind.fitted_at else []
+    places |= {(CLEAN, model): entry(groups, replace(kind.control, model=model)) for model in columns}
+    more = [*kind.made]
     more += [f"{percent(kind.rate)} protected"] if kind.rate < 1 else []
     more += [f"labels {kind.relabel}"] if kind.relabel else []
     caption = ", ".join([kind.dataset, kind.protection, kind.adversary, *more])

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from unlearnable.experiment import Cell, Result
+from unlearnable.pixels import eps_text
 from unlearnable.tables.grid import EMPTY
 from unlearnable.tables.records import accuracies, by_adversary, by_model, by_protection, keys, percent, spread
 from unlearnable.tables.table import Name, Table
@@ -13,8 +14,11 @@ NOTE = (
     f"seldom ours, so the order of the numbers says more than their size; {EMPTY}: not measured here."
 )
 OWN = f"Accuracy on clean test images, over seeds where there are several; {EMPTY}: not measured here."
-VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "fitted at", "labels", "epochs")
-USUAL = {"rate": "100%", "surrogate": "its own", "fitted on": "the same", "fitted at": "its size", "labels": "classes"}
+VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "fitted at", "eps", "labels", "epochs")
+USUAL = {
+    "rate": "100%", "surrogate": "its own", "fitted on": "the same", "fitted at": "its size", "eps": "its own",
+    "labels": "classes",
+}  # fmt: skip
 """What a cell has that does not say, where others say otherwise."""
 
 
@@ -81,10 +85,17 @@ def _text(cells: Sequence[Cell], published: Mapping[Cell, float | None], records
 def _about(cell: Cell) -> dict[str, str]:
     rate = percent(cell.rate) if cell.rate < 1 else ""
     size = f"{cell.fitted_at} px" if cell.fitted_at else ""
-    others = (rate, cell.surrogate or "", cell.fitted_on or "", size, cell.relabel or "", str(cell.epochs))
+    eps = eps_text(cell.eps) if cell.eps else ""
+    others = (rate, cell.surrogate or "", cell.fitted_on or "", size, eps, cell.relabel or "", str(cell.epochs))
     return dict(zip(VARIES, (cell.adversary, cell.model, *others), strict=True))
 
 
 def _order(cell: Cell) -> tuple[object, ...]:
     about = _about(cell)
-    return by_adversary(cell.adversary), by_model(cell.model), cell.rate, *(about[name] for name in VARIES[3:])
+    return (
+        by_adversary(cell.adversary),
+        by_model(cell.model),
+        cell.rate,
+        cell.eps or 0,
+        *(about[name] for name in VARIES[3:]),
+    )

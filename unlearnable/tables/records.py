@@ -106,15 +106,7 @@ def label(cell: Cell) -> str:
     """What a row or column is called: the protection and, where not its own, what it was fitted with and on."""
     if cell.protection == CLEAN and cell.rate < 1:
         return "clean part alone"
-    more = [f"surrogate {cell.surrogate}"] if cell.surrogate else []
-    more += [f"fitted on {cell.fitted_on}"] if cell.fitted_on else []
-    more += [f"fitted at {cell.fitted_at} px"] if cell.fitted_at else []
-    return cell.protection + (f" ({', '.join(more)})" if more else "")
-
-
-def control(cell: Cell) -> Cell:
-    """Clean images, all of them, under the same adversary: what a number of this cell is compared with."""
-    return replace(cell, protection=CLEAN, rate=1.0, surrogate=None, fitted_on=None, fitted_at=None)
+    return cell.protection + (f" ({', '.join(cell.made)})" if cell.made else "")
 
 
 def accuracies(records: Iterable[Result]) -> tuple[float, ...]:

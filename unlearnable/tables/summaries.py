@@ -9,7 +9,6 @@ from unlearnable.tables.records import (
     Setting,
     accuracies,
     by_cell,
-    control,
     doubted,
     grouped,
     label,
@@ -48,7 +47,7 @@ def _table(caption: str, groups: Groups, every: Groups) -> Table:
 def _numbers(records: Sequence[Result], every: Groups) -> dict[str, str]:
     """The columns of one row."""
     chooses = "early_stop" in records[0].cell.adversary.split("+")
-    clean = accuracies(every.get(seedless(control(records[0].cell)), ()))
+    clean = accuracies(every.get(seedless(records[0].cell.control), ()))
     flags = doubted(records, clean)
     early = [record.early_acc for record in records if record.early_acc is not None]
     return {
