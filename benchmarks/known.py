@@ -48,6 +48,14 @@ def known(results: Path = RESULTS) -> str:
 
 
 def _entry(dataset: str, epochs: int, clean: Sequence[Result], by_adversary: dict[str, list[Result]]) -> dict[str, Any]:
+    """Of the seeds that all have, clean images among them: else seeds would differ and not adversaries."""
+    shared = set.intersection(
+        *({record.cell.seed for record in records} for records in (clean, *by_adversary.values()))
+    )
+    clean = [record for record in clean if record.cell.seed in shared]
+    by_adversary = {
+        name: [record for record in records if record.cell.seed in shared] for name, records in by_adversary.items()
+    }
     every = [record for records in by_adversary.values() for record in records]
     dates = sorted(record.provenance["date"] for record in every)
     return {

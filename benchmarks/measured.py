@@ -1,9 +1,10 @@
 """Every suite and what its quick tier gave, for docs/measured.md."""
 
-from benchmarks.methods import RECORDS
+from benchmarks.methods import RECORDS, where
 from unlearnable import suites, tables
 from unlearnable.experiment import Result
 from unlearnable.suites import SUITES
+from unlearnable.suites.sizes import STAND_INS
 from unlearnable.tables.records import keys
 
 ELSEWHERE = {
@@ -31,5 +32,8 @@ def _section(name: str, records: list[Result]) -> str:
     published = suites.published(name, "quick")
     table = tables.with_published(records, published) if published else tables.wide(records, cells)
     source = [f"{suite.source}."] if suite.source else []
+    if published:
+        theirs = next((name for name, ours in STAND_INS.items() if ours == suite.shown), suite.shown)
+        source += [f"The published figures are those on `{theirs}`."]
     count = f"{len(records)} of {len(cells)} cells are measured, controls included."
-    return "\n\n".join([f"## {suite.title}: `{name}`", *source, table, count])
+    return "\n\n".join([f"## {suite.title}: `{name}`", *source, table, f"{count} {where(records)}."])

@@ -1,7 +1,7 @@
 """What was measured of a method, for its page in docs and for the table of all."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -87,6 +87,16 @@ def _most(rows: list[tuple[float, str, list[float], list[float]]]) -> list[tuple
 
 def _method(cell: Cell) -> str:
     return cell.protection.partition(":")[0]
+
+
+def where(records: Sequence[Result]) -> str:
+    """Commits, processors and dates of records, each once."""
+    about = [record.provenance for record in records]
+    commits = ", ".join(f"`{name}`" for name in sorted({one["commit"] for one in about}))
+    places = "; ".join(sorted({f"{h['processor']}, {h['cores']} cores, {h['precision'].removeprefix('torch.')}"
+                               for h in (one["hardware"] for one in about)}))  # fmt: skip
+    days = sorted({one["date"] for one in about})
+    return f"commits {commits}; {places}; {' to '.join(dict.fromkeys([days[0], days[-1]]))}"
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import authorised, commands, measured, methods, universal
 from benchmarks.known import known
+from benchmarks.methods import where
 from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Result
 from unlearnable.proof.undoing import RECORDS
@@ -24,7 +25,7 @@ def accuracy() -> str:
     records = tables.read(RESULTS / "quick", suites.cells("main", "quick"))
     return (
         tables.summary(records)
-        + f"\n\nMean ± standard deviation over seeds; {_where(records)}. Fitting took {_minutes(records)} on one "
+        + f"\n\nMean ± standard deviation over seeds; {where(records)}. Fitting took {_minutes(records)} on one "
         + "thread; the others take seconds.\n"
         + "`unlearnable bench main --out benchmarks/results/quick` measures it again; "
         + "[flags](docs/flags.md) say what to doubt."
@@ -34,17 +35,7 @@ def accuracy() -> str:
 def robust() -> str:
     """The suite of adversarial training."""
     records = tables.read(RESULTS / "quick", suites.cells("robust", "quick"))
-    return f"{tables.summary(records)}\n\n`unlearnable bench robust` measures it again; {_where(records)}."
-
-
-def _where(records: Sequence[Result]) -> str:
-    """Commits, processors and dates of records, each once."""
-    about = [record.provenance for record in records]
-    commits = ", ".join(f"`{name}`" for name in sorted({one["commit"] for one in about}))
-    places = "; ".join(sorted({f"{h['processor']}, {h['cores']} cores, {h['precision'].removeprefix('torch.')}"
-                               for h in (one["hardware"] for one in about)}))  # fmt: skip
-    days = sorted({one["date"] for one in about})
-    return f"commits {commits}; {places}; {' to '.join(dict.fromkeys([days[0], days[-1]]))}"
+    return f"{tables.summary(records)}\n\n`unlearnable bench robust` measures it again; {where(records)}."
 
 
 def _minutes(records: Sequence[Result]) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from unlearnable.adversaries import ADVERSARIES, adversary
 from unlearnable.adversaries.adversarial import Adversarial
-from unlearnable.adversaries.augmented import Augmented
+from unlearnable.adversaries.augmented import Augmented, Strong, Unlearned
 from unlearnable.adversaries.coin import Coin
 from unlearnable.adversaries.distill import Distill
 from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
@@ -26,7 +26,7 @@ from unlearnable.data import ImageSet, digits
 from unlearnable.models import build
 from unlearnable.pixels import LINF8, UNBOUNDED, Budget, release, to_float
 from unlearnable.run import Run
-from unlearnable.training import EarlyStop, Recipe, Step, accuracy, attack, cross_entropy
+from unlearnable.training import EarlyStop, Handed, Recipe, Step, accuracy, attack, cross_entropy
 
 QUICK = Recipe(model="lenet", epochs=2, lr=0.03, augment=())
 NO_TEACHER = lambda *given: nn.Identity()  # noqa: E731
@@ -87,7 +87,7 @@ def test_adversarial_training_without_a_radius_is_the_usual_loss(pictures: Image
 
 
 class Telling(nn.Module):
-    """Logits that show what went in: the mean of the first pixel column, one class each image."""
+    """Logits that show what went in: class k is the likelier, the nearer the mean of the image is to (k + 1) / 8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Telling(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.seen = x.detach()
-        return x.flatten(1)[:, :8]
+        return -((8 * x.mean((1, 2, 3))[:, None] - torch.arange(1, 9)) ** 2)
 
 
 @pytest.mark.parametrize("objective", [Mixup(), CutMix()])
@@ -254,11 +254,31 @@ def test_distillation_learns_from_the_teacher_and_not_from_labels(run: Run) -> N
 
 
 def test_simple_noise_stays_within_its_radius(pictures: ImageSet, run: Run) -> None:
-    part = Augmented(8 / 255, hidden=16, epochs=2)
+    part = Unlearned(Augmented(8 / 255, hidden=16, epochs=2))
     simple, x = part.simple_network(pictures, run), to_float(pictures.images)
-    noisy = part.ascend(simple, x, pictures.labels)
-    assert (noisy - x).abs().max() <= 8 / 255 + 1e-6
-    assert F.cross_entropy(simple(noisy - 0.5), pictures.labels) > F.cross_entropy(simple(x - 0.5), pictures.labels)
+    noisy = part(pictures, run)
+    assert int((noisy.int() - pictures.images.int()).abs().max()) == 8
+    before, after = (F.cross_entropy(simple(images - 0.5), pictures.labels) for images in (x, to_float(noisy)))
+    assert after > before
+
+
+def test_simple_noise_is_sought_on_whole_images_once(run: Run) -> None:
+    recipe = adversary("augmented:4/255")
+    assert recipe.purify == (Unlearned(Augmented(4 / 255)),)
+    assert recipe.augment[-1] == Strong()
+    views = Strong()(torch.rand(6, 3, 16, 16), Step(run, 0, 1, 0))
+    assert views.shape == (6, 3, 16, 16)
+
+
+def test_a_teacher_does_not_begin_as_its_student_does(pictures: ImageSet, run: Run) -> None:
+    recipe = replace(QUICK, epochs=1, lr=0.0)
+    teacher, student = recipe.teacher(pictures, run), recipe.start(pictures, run)
+    pairs = list(zip(teacher.parameters(), student.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in pairs if a.ndim > 1)
+    handed = Handed()
+    given = replace(recipe, handed=handed).start(pictures, run)
+    for a, b in zip(recipe.teacher(pictures, run, handed=handed).parameters(), given.parameters(), strict=True):
+        assert torch.equal(a, b), "what was handed out is the same for all who know the seed"
 
 
 def test_early_stopping_keeps_the_epoch_it_chose(run: Run) -> None:

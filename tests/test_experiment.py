@@ -13,7 +13,7 @@ from unlearnable import provenance, tables
 from unlearnable.data import ImageSet, digits
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
 from unlearnable.labelling import groups_of, relabel
-from unlearnable.metrics import FLAGS, doubts
+from unlearnable.metrics import FLAGS, doubts, fell_apart
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
 from unlearnable.run import Cancelled, Run
@@ -210,6 +210,8 @@ def test_a_cell_of_a_smaller_rate_has_its_clean_part_as_control(tmp_path: Path) 
         (r.cell.protection, r.cell.rate): r.provenance["images"] for r in map(Result.read, tmp_path.glob("*.json"))
     }
     assert images == {("clean", 1.0): 1200, ("clean", 0.25): 900, ("lsp", 0.25): 1200}
+    assert replace(part, rate=0.9, epochs=12).recipe.epochs == 120, "as many steps as on all images"
+    assert replace(mixed, rate=0.9, epochs=12).recipe.epochs == 12
 
 
 def test_what_is_fitted_on_one_set_protects_another(tmp_path: Path) -> None:
@@ -233,6 +235,31 @@ def test_a_cell_of_another_strength_is_made_with_it_and_set_beside_the_same_clea
     assert faint.made == ("eps 2/255",)
     assert faint.fit != usual.fit
     assert faint.control == usual.control == replace(usual, protection="clean")
+
+
+def test_an_epoch_that_was_chosen_counts_whatever_it_was_chosen_on() -> None:
+    cell = Cell("digits", "clean", "grayscale+early_stop:50", "lenet")
+    result = Result(cell, cell.key, (0.5, 0.2), (1.0, 1.0), {}, (), {}, early_acc=0.47)
+    assert result.accuracy == 0.47
+
+
+def test_two_classes_are_enough_to_say_something() -> None:
+    two = {"classes": 2, "tests": 1000, "seeds": 3, "protected_acc": 0.52, "best_acc": 0.52, "train_acc": 0.99}
+    assert doubts(**two, clean_acc=0.98) == []  # type: ignore[arg-type]
+    assert doubts(**two, clean_acc=0.53) == ["undertrained", "no-effect"]  # type: ignore[arg-type]
+
+
+def test_a_network_that_forgot_its_images_is_flagged(tmp_path: Path) -> None:
+    assert fell_apart((0.2, 0.53, 0.1))
+    assert not fell_apart((0.2, 0.53, 0.4))
+    assert not fell_apart(())
+
+
+def test_a_record_names_the_fit_it_is_of(tmp_path: Path) -> None:
+    bench([replace(CELLS[0], protection="pil", epochs=1)], tmp_path, Run(0))
+    (result,) = map(Result.read, tmp_path.glob("*.json"))
+    assert result.provenance["fitted"]["hardware"] == result.provenance["hardware"]
+    assert len(result.provenance["protected"]) > 8
 
 
 def test_every_flag_is_explained_in_the_docs() -> None:

@@ -191,7 +191,17 @@ def test_evaluate_tells_both_probes(small: ImageSet, run: Run) -> None:
     found = evaluate(
         small, small, small, adversaries=("moco", "grayscale+simsiam"), models=("lenet",), epochs=1, run=run
     )
-    assert all(row["given_probe_acc"] == row["clean_acc"] for row in found.as_json()["rows"])
+    assert all(row["protected_acc"] == row["clean_acc"] for row in found.as_json()["rows"])
+    assert all("clean_probe_acc" in row for row in found.as_json()["rows"])
+
+
+def test_what_a_probe_of_clean_images_finds_in_random_features_is_no_verdict(small: ImageSet, run: Run) -> None:
+    """Images that are all grey teach nothing; the features of random weights still serve a probe that has the clean."""
+    grey = small.with_images(torch.full_like(small.images, 127))
+    (row,) = evaluate(small, grey, small, adversaries=("simclr:times=0",), models=("cnn",), epochs=1, run=run).rows
+    assert row.protected_acc < 0.3
+    assert row.clean_probe_acc is not None
+    assert row.clean_probe_acc > 0.5
 
 
 @pytest.mark.parametrize(

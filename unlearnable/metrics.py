@@ -1,6 +1,7 @@
 """What is measured of a protection besides accuracy, and the flags that doubt a number (docs/flags.md)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.files.picture import Samples
-from unlearnable.pixels import Budget, Bytes, Depth, Labels, Pixels, level_cap, levels_changed, to_float
+from unlearnable.pixels import Budget, Bytes, Depth, Labels, Pixels, beyond, levels_changed, to_float
 from unlearnable.run import Run
 
 FLAGS = {
@@ -20,11 +21,13 @@ FLAGS = {
     "peak-differs": "the best epoch is 0.10 or more above the last: stopping early gains the adversary that much",
     "few-seeds": "fewer than three seeds: the spread between runs is one to three points and is not known here",
     "few-test-images": "fewer than 500 test images: the accuracy itself is uncertain by more than two points",
-    "diverged": "the loss was not a finite number any more and training ended there: the recipe failed, not the data",
+    "diverged": "the loss was no finite number, or what had been learned of the training images was lost again: the "
+    "recipe failed, not the data",
     "over-budget": "an image was changed by more than its budget allows",
     "no-effect": "the protected accuracy is within 0.05 of the clean one: nothing was protected against this adversary",
 }
 
+_LEAST_LEARNED = 0.1  # of what there is to learn above guessing
 NOTICEABLE = 2.3
 """CIELAB units: the difference of two colours that is just noticed (Mahy, Van Eycken, Oosterlinck: Evaluation of
 uniform color spaces developed after the adoption of CIELAB and CIELUV, Color Research and Application 19, 1994)."""
@@ -108,8 +111,13 @@ def _lab(rgb: Colours) -> Colours:
 
 
 def over_budget(clean: ImageSet, protected: ImageSet, budget: Budget) -> bool:
-    """Whether a value changed by more levels than an L-infinity budget allows."""
-    return levels_changed(clean.images, protected.images) > level_cap(budget)
+    """Whether a value changed by more levels than an L-infinity budget allows, or an image by more than an L2 one."""
+    return beyond(clean.images, protected.images, budget)
+
+
+def fell_apart(train_acc: Sequence[float]) -> bool:
+    """Whether the accuracy on the training images ended below half of its best: such a network says nothing."""
+    return bool(train_acc) and train_acc[-1] < max(train_acc) / 2
 
 
 def audits(clean: ImageSet, protected: ImageSet, run: Run) -> dict[str, float]:
@@ -153,7 +161,7 @@ def doubts(
 ) -> list[str]:
     """The names of the flags that one comparison earns, in the order of FLAGS."""
     found = {
-        "undertrained": clean_acc < 2 / classes,
+        "undertrained": clean_acc - 1 / classes < _LEAST_LEARNED * (1 - 1 / classes),
         "not-learned": train_acc < 0.6,
         "peak-differs": best_acc - protected_acc >= 0.1,
         "few-seeds": seeds < 3,

@@ -127,6 +127,14 @@ def levels_changed(before: Stored, after: Stored, depth: Depth = 8) -> int:
     return -(-change * 255 // _peak(depth))
 
 
+def beyond(before: Stored, after: Stored, budget: Budget, depth: Depth = 8) -> bool:
+    """Whether a value changed by more than an L-infinity budget allows, or an image by more than an L2 one."""
+    if budget.norm != "l2":
+        return levels_changed(before, after, depth) > level_cap(budget)
+    change = (after.to(torch.int32) - before.to(torch.int32)).to(torch.float32)
+    return bool((_rms(change) > budget.eps * _peak(depth) * (1 + _TIE)).any())
+
+
 def packing(budget: Budget) -> tuple[torch.dtype, float]:
     """What changes within a budget are kept as, and what 1 stands for there: a byte a value where each is bounded
     (1/127 of the bound, a sixteenth of a grey level at 8/255), half precision where it is not.

@@ -79,11 +79,16 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
     made = recipe or Recipe()
     for word in name.split("+"):
         part = _part(word)
-        if isinstance(part, Finetune | LinearProbe | Unlabelled | Handed):
+        if isinstance(part, Augmented | Finetune | LinearProbe | Unlabelled | Handed):
             made = part.change(made)
         elif part is not None:
             made = made.having(part)
     return made
+
+
+def stops_early(name: str) -> bool:
+    """Whether an adversary of that name keeps an epoch that it chose."""
+    return any(word.partition(":")[0] == "early_stop" for word in name.split("+"))
 
 
 def at_hand() -> tuple[str, ...]:

@@ -24,8 +24,12 @@ class _Mixing(Objective):
     """Images mixed in pairs, the loss mixed alike."""
 
     def mixer(self) -> Any:
-        """kornia's module: (x, y) -> (x mixed, rows of (label, the other's label, the other's share))."""
+        """kornia's module: (x, y) -> (x mixed, rows of (label, the other's label, a share))."""
         raise NotImplementedError
+
+    def others(self, share: Tensor) -> Tensor:
+        """The other image's share, of what kornia says."""
+        return share
 
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
         mixer = self.mixer()
@@ -35,7 +39,7 @@ class _Mixing(Objective):
                 mixed, pairs = mixer(x, y)
             logits = forward(network, mixed, step.run)
             pairs = pairs.reshape(-1, 3)
-            share = pairs[:, 2]
+            share = self.others(pairs[:, 2])
             own, other = (F.cross_entropy(logits, pairs[:, i].long(), reduction="none") for i in (0, 1))
             return ((1 - share) * own + share * other).mean(), logits
 
@@ -67,6 +71,10 @@ class CutMix(_Mixing):
     def mixer(self) -> Any:
         beta = torch.tensor(self.beta)
         return augmentation.RandomCutMixV2(beta=beta, data_keys=["input", "class"], use_correct_lambda=True)
+
+    def others(self, share: Tensor) -> Tensor:
+        """kornia says the share of the image itself, once it is asked for the area as it was cut."""
+        return 1 - share
 
 
 @dataclass(frozen=True)

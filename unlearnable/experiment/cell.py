@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unlearnable.adversaries import adversary
+from unlearnable.adversaries import adversary, stops_early
+from unlearnable.experiment.mixing import as_long
 from unlearnable.pixels import eps_text
 from unlearnable.protections import Protection, describe, protection, shipped_weights
 from unlearnable.training import Recipe
@@ -72,8 +73,10 @@ class Cell:
 
     @property
     def recipe(self) -> Recipe:
-        """How the victim is trained."""
-        return adversary(self.adversary, Recipe(model=self.model, epochs=self.epochs))
+        """How the victim is trained; on a clean part alone for as many steps as on the whole."""
+        usual = Recipe.usual(self.model, self.epochs)
+        part = self.protection == CLEAN and self.rate < 1
+        return adversary(self.adversary, as_long(usual, self.rate) if part else usual)
 
     @property
     def fit(self) -> str:
@@ -110,7 +113,7 @@ class Result:
     @property
     def accuracy(self) -> float:
         """What the adversary ends up with: the last epoch, or the one it chose."""
-        chosen = self.early_acc if "early_stop" in self.cell.adversary.split("+") else None
+        chosen = self.early_acc if stops_early(self.cell.adversary) else None
         return self.test_acc[-1] if chosen is None else chosen
 
     @staticmethod

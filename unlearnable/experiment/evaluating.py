@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from unlearnable.adversaries import STANDARD, adversary
+from unlearnable.adversaries import STANDARD, adversary, stops_early
 from unlearnable.data import ImageSet
-from unlearnable.experiment.mixing import clean_part, mix
+from unlearnable.experiment.mixing import as_long, clean_part, mix
 from unlearnable.labelling import groups_of, relabel
-from unlearnable.metrics import doubts, measured
+from unlearnable.metrics import doubts, fell_apart, measured
 from unlearnable.provenance import provenance
 from unlearnable.run import Run
 from unlearnable.training import Classifier, Recipe
@@ -21,8 +21,9 @@ class Row:
     """One victim: accuracy on clean test images after training on clean and on protected ones.
 
     protected_acc: last epoch; best_protected_acc: best epoch; early_protected_acc: what early stopping on a few clean
-    images keeps; clean_part_acc: the unprotected share alone; given_probe_acc: of a victim that learned without labels,
-    with a probe fitted on the protected images instead of clean ones.
+    images keeps; clean_part_acc: the unprotected share alone. A victim that learned without labels counts by a probe
+    fitted on the protected images; clean_probe_acc: by one fitted on the clean ones, which gauges its features and is
+    nothing that an adversary has.
     """
 
     adversary: str
@@ -34,7 +35,7 @@ class Row:
     train_acc: float
     early_protected_acc: float | None = None
     clean_part_acc: float | None = None
-    given_probe_acc: float | None = None
+    clean_probe_acc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,13 @@ def evaluate(
         run.report("evaluate", done, len(recipes) * seeds)
         here = replace(run, seed=run.seed + offset, directory=None)
         control, victim = (recipe.train(images, here, test, clean=clean) for images in (clean, published))
-        part = recipe.train(clean_part(clean, rate, run), here, test, clean=clean) if rate < 1 else None
+        part = None
+        if rate < 1:
+            part = as_long(recipe, rate).train(clean_part(clean, rate, run), here, test, clean=clean)
         rows.append(_row(name, model, here.seed, control, victim, part))
         flags |= set(_doubts(rows[-1], len(clean.classes), len(test), seeds))
-        flags |= {"diverged"} if control.diverged or victim.diverged else set()
+        broken = any(one.diverged or fell_apart(one.train_acc) for one in (control, victim))
+        flags |= {"diverged"} if broken else set()
     run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
     asked = {"rate": rate, "relabelling": relabelling, "epochs": epochs, "seeds": seeds}
@@ -96,17 +100,23 @@ def evaluate(
 
 
 def _base(model: str, epochs: int | None) -> Recipe:
-    return Recipe(model=model) if epochs is None else Recipe(model=model, epochs=epochs)
+    return Recipe.usual(model) if epochs is None else Recipe.usual(model, epochs)
 
 
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:
-    chooses = "early_stop" in name.split("+")
-    clean, protected = (c.early_acc if chooses and c.early_acc else c.test_acc[-1] for c in (control, victim))
-    accuracies = (clean, protected, max(victim.test_acc), victim.train_acc[-1])
+    best = _reached(name, victim) if victim.probes else max(victim.test_acc)
+    accuracies = (_reached(name, control), _reached(name, victim), best, victim.train_acc[-1])
     clean, protected, best, train = (round(value, 4) for value in accuracies)
     early = None if victim.early_acc is None else round(victim.early_acc, 4)
     alone = round(part.test_acc[-1], 4) if part else None
-    return Row(name, model, seed, clean, protected, best, train, early, alone, victim.probes.get("probe_given"))
+    return Row(name, model, seed, clean, protected, best, train, early, alone, victim.probes.get("probe_clean"))
+
+
+def _reached(name: str, victim: Classifier) -> float:
+    """What an adversary ends up with who has the images that were given and no others."""
+    if victim.probes:
+        return victim.probes["probe_given"]
+    return victim.early_acc if stops_early(name) and victim.early_acc else victim.test_acc[-1]
 
 
 def _doubts(row: Row, classes: int, tests: int, seeds: int) -> list[str]:

@@ -15,7 +15,7 @@ from unlearnable.data import ImageSet, load_dataset
 from unlearnable.experiment.cell import Cell, Result, hashed, meaning
 from unlearnable.experiment.mixing import clean_part, mix
 from unlearnable.labelling import groups_of, relabel
-from unlearnable.metrics import audits, measured, over_budget
+from unlearnable.metrics import audits, fell_apart, measured, over_budget
 from unlearnable.protections import Protection, describe
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
@@ -33,7 +33,7 @@ def measure(cell: Cell, run: Run) -> Result:
         found |= audits(train, protected, _within(run, cell.seed, "audits"))
     clean = train
     if cell.relabel is not None:
-        groups = groups_of(cell.relabel, train, run.seed)
+        groups = groups_of(cell.relabel, train, cell.seed)
         clean, protected, test = (relabel(part, groups) for part in (train, protected, test))
     began = time.monotonic()
     victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test, clean=clean)
@@ -42,8 +42,10 @@ def measure(cell: Cell, run: Run) -> Result:
     about |= {"classes": len(test.classes), "tests": len(test), "images": len(protected)}
     if cell.method is not None:
         about["protection"] = describe(cell.method)
-        about |= {"ended": fit["ended"]} if fit.get("ended") else {}
-    flags = (*budget_flags, *(["diverged"] if victim.diverged else []))
+        about |= {name: fit[name] for name in ("ended", "fitted") if fit.get(name)}
+        about["protected"] = protected.fingerprint
+    broken = victim.diverged or fell_apart(victim.train_acc)
+    flags = (*budget_flags, *(["diverged"] if broken else []))
     found |= seconds | victim.probes
     return Result(cell, cell.key, victim.test_acc, victim.train_acc, found, flags, about, victim.early_acc)
 
@@ -75,6 +77,7 @@ def _fit_once(
         began, run = time.monotonic(), replace(run, ended={})
         fitted = method.fit(train, run)
         about = {"method": describe(method), "seconds": round(time.monotonic() - began, 1), "ended": run.ended}
+        about["fitted"] = provenance(run)
         if run.directory is not None:
             perturbation.save(run.directory, fitted, about)
         return fitted, about

@@ -1,10 +1,13 @@
 """A collection of which only a share is protected."""
 
+from dataclasses import replace
+
 import torch
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Index
 from unlearnable.run import Run
+from unlearnable.training import Recipe
 
 
 def mix(clean: ImageSet, protected: ImageSet, rate: float, run: Run) -> ImageSet:
@@ -20,6 +23,13 @@ def clean_part(clean: ImageSet, rate: float, run: Run) -> ImageSet:
     rest = torch.ones(len(clean), dtype=torch.bool)
     rest[chosen(len(clean), rate, run)] = False
     return clean.subset(rest.nonzero().flatten())
+
+
+def as_long(recipe: Recipe, rate: float) -> Recipe:
+    """The recipe for the clean part alone: as many steps as the whole collection is trained for, or few steps and not
+    few images would be what it is held back by.
+    """
+    return replace(recipe, epochs=round(recipe.epochs / (1 - rate)))
 
 
 def chosen(n: int, rate: float, run: Run) -> Index:

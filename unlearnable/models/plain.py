@@ -4,15 +4,21 @@ from torch import nn
 
 from unlearnable.models.layers import Normalise, conv_bn
 
+_PLACES = 4
+
 
 def cnn(classes: int, size: int) -> nn.Module:
-    """Three 3 x 3 convolutions (32, 64, 128) with batch normalisation and pooling, then one linear layer."""
+    """Three 3 x 3 convolutions (32, 64, 128) with batch normalisation and pooling, then one linear layer on 4 x 4
+    places, whatever the size: on all places of larger images it would learn the images by heart.
+    """
+    side = min(size // 8, _PLACES)
     stages = [
         layer
         for inputs, outputs in ((3, 32), (32, 64), (64, 128))
         for layer in (conv_bn(inputs, outputs), nn.MaxPool2d(2), nn.ReLU())  # in this order ReLU has a quarter to do
     ]
-    return nn.Sequential(Normalise(), *stages, nn.Flatten(), nn.Linear(128 * (size // 8) ** 2, classes))
+    places = [nn.AdaptiveAvgPool2d(side)] if side < size // 8 else []
+    return nn.Sequential(Normalise(), *stages, *places, nn.Flatten(), nn.Linear(128 * side**2, classes))
 
 
 def lenet(classes: int, size: int) -> nn.Module:

@@ -17,13 +17,15 @@ class Suite:
     """A table to be measured: called with a tier it lists its cells.
 
     source: the paper and its table, empty for the project's own; published: tier -> test accuracy (0..1) of the cells
-    that the paper has a figure for, those included that cannot be built yet.
+    that the paper has a figure for, those included that cannot be built yet; shown: the paper's data set whose figures
+    the quick tier has beside its own.
     """
 
     title: str
     listed: Callable[[str], list[Cell]]
     source: str = ""
     published: Callable[[str], Figures] = lambda tier: {}
+    shown: str = ""
 
     def __call__(self, tier: str) -> list[Cell]:
         return self.listed(tier)
@@ -51,7 +53,7 @@ def paper(
         controls = [replace(cell.control, protection=control) for cell in cells for control in CONTROLS]
         return [cell for cell in dict.fromkeys(controls + cells) if buildable(cell)]
 
-    return Suite(title, listed, source, published)
+    return Suite(title, listed, source, published, shown)
 
 
 def buildable(cell: Cell) -> bool:

@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from unlearnable.experiment import CLEAN
 from unlearnable.tables import svg
 from unlearnable.tables.epochs import Curves, Line
-from unlearnable.tables.mixtures import ALONE, Mixture
+from unlearnable.tables.mixtures import Mixture
+from unlearnable.tables.records import ALONE
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.tables.grid import Entry, Grid
 from unlearnable.tables.records import (
+    ALONE,
     Groups,
     Setting,
     accuracies,
@@ -16,8 +17,6 @@ from unlearnable.tables.records import (
     label,
     percent,
 )  # fmt: skip
-
-ALONE = "clean part alone"
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,31 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from unlearnable.experiment import Cell, Result
+from unlearnable.metrics import FLAGS
 from unlearnable.pixels import eps_text
-from unlearnable.tables.grid import EMPTY
-from unlearnable.tables.records import accuracies, by_adversary, by_model, by_protection, keys, percent, spread
+from unlearnable.tables.grid import EMPTY, MARK
+from unlearnable.tables.records import (
+    ALONE,
+    accuracies,
+    by_adversary,
+    by_model,
+    by_protection,
+    doubted,
+    keys,
+    label,
+    percent,
+    spread,
+)
 from unlearnable.tables.table import Name, Table
 
+BROKEN = f"of a training that failed ({FLAGS['diverged']})"
 NOTE = (
     "Accuracy on clean test images: ours, then in brackets the published one. Sizes, recipes and seeds of a paper are "
-    f"seldom ours, so the order of the numbers says more than their size; {EMPTY}: not measured here."
+    f"seldom ours, so the order of the numbers says more than their size; {EMPTY}: not measured here; {MARK}: {BROKEN}."
 )
-OWN = f"Accuracy on clean test images, over seeds where there are several; {EMPTY}: not measured here."
+OWN = (
+    f"Accuracy on clean test images, over seeds where there are several; {EMPTY}: not measured here; {MARK}: {BROKEN}."
+)
 VARIES = ("adversary", "model", "rate", "surrogate", "fitted on", "fitted at", "eps", "labels", "epochs")
 USUAL = {
     "rate": "100%", "surrogate": "its own", "fitted on": "the same", "fitted at": "its size", "eps": "its own",
@@ -54,10 +69,10 @@ def _table(dataset: str, published: Mapping[Cell, float | None], records: Sequen
     used = [name for name in VARIES if name == "adversary" or len({words[name] for words in about.values()}) > 1]
     common = next(iter(about.values()))
     fixed = [f"{name} {common[name]}" for name in VARIES if name not in used and common[name]]
-    columns = sorted({cell.protection for cell in published}, key=by_protection)
+    columns = sorted({_column(cell) for cell in published}, key=by_protection)
     rows: dict[tuple[str, ...], dict[str, list[Cell]]] = {}
     for cell, words in sorted(about.items(), key=lambda item: _order(item[0])):
-        rows.setdefault(tuple(words[name] for name in used), {}).setdefault(cell.protection, []).append(cell)
+        rows.setdefault(tuple(words[name] for name in used), {}).setdefault(_column(cell), []).append(cell)
     lines = [
         (
             *(Name(word) if word else USUAL[name] for name, word in zip(used, row, strict=True)),
@@ -77,9 +92,14 @@ def _text(cells: Sequence[Cell], published: Mapping[Cell, float | None], records
     if not cells:
         return ""
     asked = keys(cells)
-    ours = accuracies(record for record in records if record.key in asked)
+    found = [record for record in records if record.key in asked]
+    ours, mark = accuracies(found), MARK if "diverged" in doubted(found, ()) else ""
     theirs = [value for value in map(published.get, cells) if value is not None]
-    return (spread(ours) if ours else EMPTY) + (f" ({mean(theirs):.3f})" if theirs else "")
+    return (spread(ours) + mark if ours else EMPTY) + (f" ({mean(theirs):.3f})" if theirs else "")
+
+
+def _column(cell: Cell) -> str:
+    return ALONE if label(cell) == ALONE else cell.protection
 
 
 def _about(cell: Cell) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from unlearnable.adversaries import ADVERSARIES
 from unlearnable.experiment import CLEAN, Cell, Result
-from unlearnable.metrics import doubts
+from unlearnable.metrics import doubts, fell_apart
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 
@@ -102,10 +102,13 @@ def seedless(cell: Cell) -> Cell:
     return replace(cell, seed=0)
 
 
+ALONE = "clean part alone"
+
+
 def label(cell: Cell) -> str:
     """What a row or column is called: the protection and, where not its own, what it was fitted with and on."""
     if cell.protection == CLEAN and cell.rate < 1:
-        return "clean part alone"
+        return ALONE
     return cell.protection + (f" ({', '.join(cell.made)})" if cell.made else "")
 
 
@@ -116,16 +119,17 @@ def accuracies(records: Iterable[Result]) -> tuple[float, ...]:
 
 def doubted(records: Sequence[Result], clean: Sequence[float]) -> tuple[str, ...]:
     """The flags of records that differ in their seeds only, against the accuracies of their control."""
-    own = sorted({flag for record in records for flag in record.flags})
+    own = {flag for record in records for flag in record.flags}
+    own |= {"diverged"} if any(fell_apart(record.train_acc) for record in records) else set()
     if not clean or records[0].cell.protection == CLEAN:
-        return tuple(own)
+        return tuple(sorted(own))
     about = records[0].provenance
     found = doubts(
         classes=about["classes"], tests=about["tests"], seeds=len(records), clean_acc=mean(clean),
         protected_acc=mean(accuracies(records)), best_acc=mean(max(record.test_acc) for record in records),
         train_acc=mean(record.train_acc[-1] for record in records),
     )  # fmt: skip
-    return tuple(dict.fromkeys([*own, *found]))
+    return tuple(dict.fromkeys([*sorted(own), *found]))
 
 
 def spread(values: Sequence[float]) -> str:

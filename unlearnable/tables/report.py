@@ -28,10 +28,11 @@ HEADINGS = {
     "protected_acc": "on protected, last epoch",
     "best_protected_acc": "best epoch",
     "early_protected_acc": "stopped early",
+    "clean_probe_acc": "probe fitted on clean",
     "train_acc": "on its training images",
 }
 NEVER = (
-    "Nobody was tried who has clean copies of these pictures, trains without labels, or trains far larger networks. "
+    "Nobody was tried who has clean copies of these pictures, or trains far larger networks. "
     "Protection cannot undo what was already collected, and concerns networks trained later, not those that exist."
 )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import mean
 
+from unlearnable.adversaries import stops_early
 from unlearnable.experiment import CLEAN, Result
 from unlearnable.tables.records import (
     Groups,
@@ -46,13 +47,13 @@ def _table(caption: str, groups: Groups, every: Groups) -> Table:
 
 def _numbers(records: Sequence[Result], every: Groups) -> dict[str, str]:
     """The columns of one row."""
-    chooses = "early_stop" in records[0].cell.adversary.split("+")
+    chooses = stops_early(records[0].cell.adversary)
     clean = accuracies(every.get(seedless(records[0].cell.control), ()))
     flags = doubted(records, clean)
     early = [record.early_acc for record in records if record.early_acc is not None]
     return {
         "accuracy, chosen epoch" if chooses else USUAL[0]: spread(accuracies(records)),
-        "stopped early": spread(early) if early and not chooses else "-",
+        "stopped early": spread(early) + _of(early, records) if early and not chooses else "-",
         "best epoch": spread([max(record.test_acc) for record in records]),
         "on training images": spread([record.train_acc[-1] for record in records]),
         "max change": _largest(records),
@@ -72,4 +73,9 @@ def _largest(records: Sequence[Result]) -> str:
 def _measured(records: Sequence[Result], name: str, form: str) -> str:
     """The mean of what was measured besides accuracy; "-" where it was not."""
     values = [record.measured[name] for record in records if name in record.measured]
-    return form.format(mean(values)) if values else "-"
+    return form.format(mean(values)) + _of(values, records) if values else "-"
+
+
+def _of(values: Sequence[float], records: Sequence[Result]) -> str:
+    """Of how many seeds, where not of all."""
+    return "" if len(values) == len(records) else f" ({len(values)} of {len(records)})"

@@ -19,6 +19,8 @@ from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, 
 from unlearnable.training.probing import linear_probe, neighbours
 from unlearnable.training.selfsupervised import SelfSupervised
 
+_GENTLE = {"lenet": 0.02}
+
 
 @dataclass(frozen=True)
 class EarlyStop:
@@ -92,6 +94,11 @@ class Recipe:
                 f"images once, not with {what}"
             )
 
+    @classmethod
+    def usual(cls, model: str, epochs: int = 12) -> "Recipe":
+        """The recipe of the quick tier for a model: one without batch normalisation breaks down at the usual rate."""
+        return cls(model=model, epochs=epochs, lr=_GENTLE.get(model, cls.lr))
+
     def having(self, part: Purifier | Augmentation | Objective | EarlyStop) -> "Recipe":
         """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
         if isinstance(part, Purifier):
@@ -114,15 +121,18 @@ class Recipe:
         self, data: ImageSet, run: Run, weights: Path | None = None, model: str | None = None,
         handed: Handed | None = None,
     ) -> nn.Module:  # fmt: skip
-        """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss.
+        """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss, from
+        other weights and in another order than the student.
 
         model: another one of the zoo; handed: what it is trained from, instead of random weights.
         """
-        whole = replace(self, model=model or self.model, handed=handed)
+        lr = self.lr if model is None else Recipe.usual(model).lr
+        whole = replace(self, model=model or self.model, lr=lr, handed=handed)
         if weights is not None:
             return replace(whole, init=weights).start(data, run).eval()
-        below = replace(run, directory=run.directory and run.directory / "teacher")
-        return replace(whole, objective=None, stop=None).train(data, below).network
+        below = replace(run, seed=run.number("teacher"), directory=run.directory and run.directory / "teacher")
+        begun = None if handed is None else whole.start(data, run)  # what was handed out goes by this very seed
+        return replace(whole, objective=None, stop=None).train(data, below, begin=begun).network
 
     def train(
         self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = (),
