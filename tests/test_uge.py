@@ -18,10 +18,10 @@ from unlearnable.pixels import to_float
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._painted import Painted
 from unlearnable.protections._trajectory import Matching, Trajectory, early
-from unlearnable.protections._unlearn import FeatureDistance, Undistillation, divergence, stranger
+from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
 from unlearnable.protections.uge import UGE
 from unlearnable.run import Progress, Run
-from unlearnable.training import Authorised, Handed, Recipe
+from unlearnable.training import Authorised, Handed, Recipe, divergence
 
 SMALL: dict[str, Any] = {"model": "cnn", "epochs": 1, "checkpoints": 2, "width": 8, "blocks": 1, "steps": 3,
                          "batch": 40, "lr": 0.02, "hacker": "lenet", "surrogates": ("lenet",)}  # fmt: skip
@@ -103,7 +103,7 @@ def test_the_feature_distance_is_that_of_the_paper(small: ImageSet, run: Run, ey
     protected = to_float(small.images[ROWS]).flip(3)
     found = float(loss(ROWS, protected, 0)[0])
     with torch.no_grad():
-        names = encoder(eyes).text([f"a photo of a {name}" for name in small.classes])
+        names = encoder(eyes).text(small.classes)  # "a photo of a {}" is the encoder's to say
         clean, moved = (encoder(eyes).image(x) for x in (to_float(small.images[ROWS]), protected))
     total = 0.0
     for i, y in enumerate(small.labels[ROWS]):
@@ -119,11 +119,26 @@ def test_undistillation_wants_right_answers_that_are_unlike_the_hacker_s(small: 
     found = float(Undistillation([last], hacker, small.labels, 0.5, 4.0, run)(ROWS, x, 0)[0])
     with torch.no_grad():
         p, q = ((network(x) / 4).softmax(1) for network in (last, hacker))
-        apart = min(5.0, 16 * float((p * (p / q).log()).sum(1).mean()))
+        apart = 16 * float((p * (p / q).log()).sum(1).clamp_max(5.0).mean())
         wanted = float(F.cross_entropy(last(x), y)) - 0.5 * apart
     assert found == pytest.approx(wanted, abs=1e-3)
     assert divergence(last(x), last(x), 4.0).abs() < 1e-5
     assert not any(w.requires_grad for w in hacker.parameters())
+
+
+def test_undistillation_pulls_at_the_images_of_a_network_that_knows_them(small: ImageSet, run: Run) -> None:
+    """Sure answers are far from a stranger's: a bound on their divergence that is too low would end the pull."""
+    last, hacker = walked(small, run, "cnn")[0].last, stranger("lenet", small, run)
+    list(last.parameters())[-2].mul_(3)
+    assert divergence(last(to_float(small.images)), hacker(to_float(small.images)), 4.0) > 5
+    pulls = []
+    for omega in (0.0, 1.0):
+        x = to_float(small.images[ROWS]).requires_grad_()
+        Undistillation([last], hacker, small.labels, omega, 4.0, run)(ROWS, x, 0)[0].backward()
+        pulls.append(x.grad)
+    assert pulls[0] is not None
+    assert pulls[1] is not None
+    assert (pulls[1] - pulls[0]).norm() > 0.02 * pulls[0].norm()
 
 
 def test_a_stranger_has_seen_the_images_once(small: ImageSet, run: Run) -> None:

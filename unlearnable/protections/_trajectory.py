@@ -83,8 +83,8 @@ class Matching(Settled):
     """1 less the cosine between the gradients that an authorised network gets from clean and from protected images.
 
     granularity: one gradient for a batch, for each class in it, or for each image (slow, and batch normalisation uses
-    what it has learned); scope: a cosine for every weight tensor, or one for all; combine: the mean over networks, as
-    published, or the network that is worst off.
+    what it has learned); scope: a cosine for every weight tensor, or one for all; combine: the mean over networks
+    or the one that is worst off.
     """
 
     trajectories: Sequence[Trajectory]

@@ -14,9 +14,9 @@ from unlearnable.pixels import Index, Labels, Pixels, to_float
 from unlearnable.protections._encoded import Seen, looked
 from unlearnable.protections._generating import Settled
 from unlearnable.run import Run
-from unlearnable.training import divergence, forward
+from unlearnable.training import divergences, forward
 
-_MOST = 5.0  # nats: the divergence has no bound, and nothing is won beyond
+_MOST = 5.0  # nats for an image: the divergence has no bound, and nothing is won beyond
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class FeatureDistance(Settled):
     @staticmethod
     def start(seen: Seen, data: ImageSet, batch: int, margin: float, run: Run) -> "FeatureDistance":
         """Looks at every image once, and at the names of the classes."""
-        names = seen.encoder.text([f"a photo of a {name}" for name in data.classes]).cpu()
+        names = seen.encoder.text(data.classes).cpu()  # which puts them in its own words
         clean = seen.features(batch)
         likeness = clean @ names.T
         likeness[torch.arange(len(data)), data.labels] = torch.inf
@@ -74,8 +74,8 @@ class Undistillation(Settled):
         losses, apart = [], []
         for network in self.authorised:
             logits = forward(network, x, self.run)
-            apart.append(divergence(logits, answer, self.temperature).clamp_max(_MOST))
-            losses.append(F.cross_entropy(logits, y) - self.omega * apart[-1])
+            apart.append(divergences(logits, answer, self.temperature).clamp_max(_MOST).mean())
+            losses.append(F.cross_entropy(logits, y) - self.omega * self.temperature**2 * apart[-1])
         return torch.stack(losses).mean(), {"apart": torch.stack(apart).detach().mean()}
 
 

@@ -5,13 +5,14 @@
 | rho | budget |
 | f, theta_0, T: the authorised network | model, of which there are `networks`; epochs; or bundles |
 | tau | checkpoints, kept early rather than late |
-| G | width, downs, blocks; head: "clamp" is eq. 3 |
+| G | width, downs, blocks; head: "clamp" cuts, as eq. 3 does |
 | L_gm, eq. 6 | match; granularity, scope, combine |
 | L_fd, eq. 7 to 9, lambda_fd, alpha | feature, margin; encoder |
 | L_ud, eq. 11, lambda_ud, omega, f'_A | undistil, omega, temperature; hacker |
 | the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
 
 Differs from the paper:
+* of several networks the mean counts, not the sum: L_fd weighs as much as with one;
 * it gives no weights of the losses, rates or epochs: these are ours; where eq. 8 and the text differ, eq. 8 is done;
 * the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
 * `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour

@@ -26,8 +26,15 @@ def forward(network: nn.Module, x: Pixels, run: Run) -> Float32[Tensor, "n k"]:
 
 def divergence(logits: Float32[Tensor, "n k"], other: Float32[Tensor, "n k"], temperature: float) -> Tensor:
     """Kullback-Leibler divergence of the second answers from the first, at a temperature, times its square; in nats."""
+    return temperature**2 * divergences(logits, other, temperature).mean()
+
+
+def divergences(
+    logits: Float32[Tensor, "n k"], other: Float32[Tensor, "n k"], temperature: float
+) -> Float32[Tensor, " n"]:
+    """The same for each image, and not times the square of the temperature."""
     first, second = (F.log_softmax(part / temperature, 1) for part in (logits, other))
-    return temperature**2 * F.kl_div(second, first, reduction="batchmean", log_target=True)
+    return F.kl_div(second, first, reduction="none", log_target=True).sum(1)
 
 
 @torch.no_grad()
