@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import authorised, commands, measured, methods, universal
+from benchmarks import authorised, commands, measured, methods, scenarios, universal
 from benchmarks.known import known
 from benchmarks.methods import where
 from unlearnable import suites, tables
@@ -234,6 +234,8 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/protections.md": {"protections": methods.overview},
     "docs/measured.md": {"suites": measured.page},
     "docs/scale.md": {"cost": cost},
+    "docs/federated.md": {"together": partial(scenarios.text, "together")},
+    "docs/authorise.md": {name: partial(scenarios.text, name) for name in ("release", "transmission")},
     "docs/report.md": {"survival": survival},
     **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},
 }  # fmt: skip

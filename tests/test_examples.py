@@ -40,7 +40,7 @@ def test_federated() -> None:
     assert len(together) == 4
     for model in ("cnn", "resnet8"):
         assert outside[f"{model} on clean"] > 0.9
-        assert outside[f"{model} on protected"] < together[-1] - 0.15
+        assert outside[f"{model} on published"] < together[-1] - 0.15
 
 
 def test_the_python_of_the_readme() -> None:
