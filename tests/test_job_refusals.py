@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from jobs import crop, everything, folder, job, noise, put, stored, tree
+from jobs import crop, everything, folder, job, noise, packed, put, stored, tree
 from PIL import Image
 
 from unlearnable.job import Job, dry_run, verify
@@ -110,6 +110,38 @@ def test_what_was_protected_already_is_refused(tmp_path: Path) -> None:
         job(tmp_path / "dst", tmp_path / "again")
     with pytest.raises(ValueError, match="was protected already"):
         dry_run(Job(tmp_path / "dst", tmp_path / "again", "lsp"))
+
+
+def test_a_partial_folder_that_is_somebody_elses_is_never_touched(tmp_path: Path) -> None:
+    """Archives are made in DST.partial: what lies there without our manifest is not ours to empty."""
+    archive = packed(folder(tmp_path / "src", 2), tmp_path / "in.zip")
+    put(tmp_path / "out.zip.partial" / "sub" / "mine.txt", b"mine")
+    shards = tmp_path / "ds.partial"
+    put(shards / "a.zip", archive.read_bytes())
+    before = everything(tmp_path)
+    for source, dst, said in [
+        (archive, tmp_path / "out.zip", "out.zip.partial.*holds files of somebody else"),
+        (shards, tmp_path / "ds", "ds.partial.*SRC.*lie inside each other"),
+        (shards / "{a,a}.zip", tmp_path / "ds", "ds.partial.*SRC.*lie inside each other"),
+        (shards / "a.zip", tmp_path / "ds", None),  # a folder: nothing is packed
+    ]:
+        for overwrite in (False, True):
+            if said is None:
+                dry_run(Job(source, dst, "random", overwrite=overwrite))
+                continue
+            with pytest.raises(ValueError, match=said):
+                job(source, dst, method="random", overwrite=overwrite)
+    assert everything(tmp_path) == before
+
+
+def test_only_outputs_leave_a_partial_folder(tmp_path: Path) -> None:
+    archive = packed(folder(tmp_path / "src", 2), tmp_path / "in.zip")
+    job(archive, tmp_path / "out.zip")
+    mine = put(tmp_path / "out.zip.partial" / "cat" / "mine.txt", b"mine")
+    job(archive, tmp_path / "out.zip", overwrite=True)
+    assert set(tree(tmp_path / "out.zip.partial")) == {"cat/mine.txt"}
+    assert not (tmp_path / "out.zip.partial" / "dog").exists()
+    assert mine.read_bytes() == b"mine"
 
 
 def test_a_method_that_cannot_be_fitted_leaves_no_trace(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Destination:
             raise Refused("a folder or the source itself stands where it would go: rename one of them")
 
     def finish(self, names: Mapping[str, str]) -> None:
-        """Packs the outputs, reads back what was packed, puts it at `path` and empties `root` but for its bookkeeping.
+        """Packs the outputs, reads back what was packed, puts it at `path` and takes the outputs out of `root`.
 
         names: item name -> output name, of all items that were written. Does nothing where nothing is to be packed.
         Raises OSError where the disk is full or what was packed is not what was written.
@@ -87,16 +88,16 @@ class Destination:
             self.path.rename(made.parent / "former")
         os.replace(made, self.path)
         shutil.rmtree(made.parent)
-        self._empty()
+        self._clear(names.values())
 
-    def _empty(self) -> None:
-        for child in self.root.iterdir():
-            if child.name == BOOKKEEPING:
-                continue
-            if child.is_dir() and not child.is_symlink():
-                shutil.rmtree(child)
-            else:
-                child.unlink()
+    def _clear(self, outputs: Iterable[str]) -> None:
+        """The outputs go, and folders that are empty without them; what else lies in `root` is somebody's."""
+        for name in outputs:
+            file = self.path_of(name)
+            file.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty, or gone already
+                for folder in file.relative_to(self.root).parents[:-1]:
+                    (self.root / folder).rmdir()
 
 
 def open_destination(path: Path, source: Collection) -> Destination:
@@ -109,15 +110,14 @@ def open_destination(path: Path, source: Collection) -> Destination:
     kind = None if path.is_dir() else promised(path.name)
     if kind is None and not path.is_dir() and (path.exists() or is_picture_name(path.name)):
         raise ValueError(f"DST {str(path)!r} must be a folder: name one, the outputs keep their names in it")
-    packing = source if kind is not None and isinstance(source, kind) else None
-    if kind is not None and packing is None:
+    if kind is not None and not isinstance(source, kind):
         raise ValueError(
             f"DST {str(path)!r} would be a {kind.kind} but SRC is not one: name a folder, or the type of SRC"
         )
     _refuse_overlap(path, source.path)
-    if packing is None:
+    if kind is None or not isinstance(source, Packable):
         return Destination(path, path, source, None)
-    return Destination(path, path.with_name(f"{path.name}.partial"), source, packing)
+    return _partial(path, path, source)
 
 
 def _folder_of_its_kind(path: Path, source: Packable) -> Destination:
@@ -129,7 +129,19 @@ def _folder_of_its_kind(path: Path, source: Packable) -> Destination:
     place = Path(os.path.abspath(path))
     if _is_full(place) and kind_of(place) is not type(source):
         raise ValueError(f"DST {str(path)!r} is not empty, and no {source.kind}: name a new folder")
-    return Destination(path, place.with_name(f"{place.name}.partial"), source, source)
+    return _partial(path, place, source)
+
+
+def _partial(path: Path, place: Path, source: Packable) -> Destination:
+    """What is packed at its end, and made in a folder beside it until then."""
+    root = place.with_name(f"{place.name}.partial")
+    there, here = root.resolve(), source.path.resolve()
+    if there.is_relative_to(here) or here.is_relative_to(there):
+        raise ValueError(
+            f"DST {str(path)!r} is made in {str(root)!r}: that and SRC {str(source.path)!r} lie inside each other: "
+            "name another place"
+        )
+    return Destination(path, root, source, source)
 
 
 def _is_full(path: Path) -> bool:

@@ -170,6 +170,11 @@ def _refuse_protected(source: Path) -> None:
 def _check_state(job: Job, destination: Destination) -> None:
     where = f"DST {str(destination.path)!r}"
     state = _state(destination)
+    if state == "taken":
+        raise ValueError(
+            f"{str(destination.root)!r}, where {where} is made, holds files of somebody else: move them away, or name "
+            "another DST"
+        )
     if state == "ours" and not (job.resume or job.overwrite):
         raise ValueError(f"{where} holds a job already: --resume goes on with it, --overwrite starts anew")
     if state == "foreign" and not job.overwrite:
@@ -184,13 +189,15 @@ def _check_container(job: Job, destination: Destination) -> None:
         )
 
 
-def _state(destination: Destination) -> Literal["empty", "ours", "foreign"]:
+def _state(destination: Destination) -> Literal["empty", "ours", "foreign", "taken"]:
+    """What is there. taken: files that nobody offered, in the folder where DST is made."""
     if manifest_of(destination).exists():
         return "ours"
-    there = destination.packing is not None and destination.path.exists()
-    packed = there and (not destination.path.is_dir() or any(destination.path.iterdir()))
-    inside = destination.root.is_dir() and any(child.name != BOOKKEEPING for child in destination.root.iterdir())
-    return "foreign" if packed or inside else "empty"
+    path, root, packed = destination.path, destination.root, destination.packing is not None
+    if root.is_dir() and any(child.name != BOOKKEEPING for child in root.iterdir()):
+        return "taken" if packed else "foreign"
+    there = packed and path.exists() and (not path.is_dir() or any(path.iterdir()))
+    return "foreign" if there else "empty"
 
 
 def _check_writable(root: Path) -> None:
