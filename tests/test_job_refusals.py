@@ -144,6 +144,21 @@ def test_only_outputs_leave_a_partial_folder(tmp_path: Path) -> None:
     assert mine.read_bytes() == b"mine"
 
 
+def test_a_part_of_what_was_protected_is_refused(tmp_path: Path) -> None:
+    """Protected twice, a picture would change by twice the budget."""
+    source = folder(tmp_path / "src", 2)
+    put(source / "cat" / "deep" / "a.png", noise(3))
+    job(source, tmp_path / "dst", method="random")
+    (tmp_path / "link").symlink_to(tmp_path / "dst" / "cat" / "deep")
+    (tmp_path / "shards").mkdir()
+    packed(source, tmp_path / "shards" / "a.zip")
+    job(tmp_path / "shards", tmp_path / "packed", method="random")
+    for part in ("dst/cat", "dst/cat/deep", "dst/cat/deep/a.png", "link", "packed", "packed/a.zip", "packed/{a,a}.zip"):
+        with pytest.raises(ValueError, match="was protected already"):
+            dry_run(Job(tmp_path / part, tmp_path / "again", "random"))
+    dry_run(Job(source / "cat", tmp_path / "again", "random"))
+
+
 def test_a_method_that_cannot_be_fitted_leaves_no_trace(tmp_path: Path) -> None:
     for number in range(9):
         put(tmp_path / "src" / f"class{number}" / "a.png", Image.new("RGB", (8, 8), (number, 0, 0)))

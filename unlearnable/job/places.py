@@ -96,8 +96,11 @@ def opened(job: Job) -> Iterator[tuple[Collection, Destination]]:
 def find_manifest(path: Path) -> Path | None:
     """The manifest of what was protected into that folder or archive; None where there is none."""
     place = Path(os.path.abspath(path))
-    roots = (place, place.with_name(f"{place.name}.partial")) if kind_of(place) or not place.is_dir() else (place,)
-    return next((found for root in roots if (found := root / BOOKKEEPING / FILE).exists()), None)
+    inside, beside = (Path(f"{place}{end}") / BOOKKEEPING / FILE for end in ("", ".partial"))
+    if os.path.exists(inside):
+        return inside
+    # in this order: to find the kind of a folder may mean to list all that is below it
+    return beside if os.path.exists(beside) and (not place.is_dir() or kind_of(place)) else None
 
 
 def manifest_of(destination: Destination) -> Path:
@@ -163,8 +166,14 @@ def _remove(made: list[Path]) -> None:
 
 
 def _refuse_protected(source: Path) -> None:
-    if manifest := find_manifest(source) or (None if source.is_dir() else find_manifest(source.parent)):
-        raise ValueError(f"SRC {str(source)!r} was protected already (see {manifest}): name the originals")
+    """Nor is a part of what was protected taken, under whatever name it is reached."""
+    for place in (Path(os.path.abspath(source)), source.resolve()):
+        for folder in (place, *place.parents):
+            if manifest := find_manifest(folder):
+                raise ValueError(
+                    f"SRC {str(source)!r} was protected already (see {str(manifest)!r}): name the originals, or move "
+                    "what is not of that job elsewhere"
+                )
 
 
 def _check_state(job: Job, destination: Destination) -> None:
