@@ -72,3 +72,27 @@ def test_without_a_manifest_it_says_what_to_bring(dst: Path, tmp_path: Path, com
 def test_a_damaged_manifest_is_refused(dst: Path, command: Command) -> None:
     (dst / ".unlearnable" / "manifest.sqlite").write_bytes(b"no database" * 99)
     assert "is damaged" in refused(command("verify", dst))
+
+
+def test_a_manifest_that_is_damaged_inside_is_refused_too(tmp_path: Path, command: Command) -> None:
+    """Its first page says what it is; what lies behind may still be anything."""
+    source = folder(tmp_path / "src", 40)
+    job(source, tmp_path / "dst", method="random")
+    path = tmp_path / "dst" / ".unlearnable" / "manifest.sqlite"
+    whole = path.read_bytes()
+    size = int.from_bytes(whole[16:18], "big")
+    damaged = 0
+    for page in range(1, len(whole) // size):
+        path.write_bytes(whole[: page * size] + b"\xff" * size + whole[(page + 1) * size :])
+        for words in (("verify", source, tmp_path / "dst"), ("verify", tmp_path / "dst")):
+            ended = command(*words, "--quiet")
+            if ended.code:  # where it is a page that is not asked for, all is well
+                assert "manifest.sqlite' is damaged" in refused(ended)
+                damaged += 1
+    assert damaged > 2
+    path.write_bytes(whole[:size] + b"\xff" * (len(whole) - size))
+    resumed = command("protect", source, tmp_path / "dst", "--method", "random", "--resume", "--quiet")
+    assert "start anew with --overwrite" in refused(resumed)
+    again = command("protect", source, tmp_path / "dst", "--method", "random", "--overwrite", "--quiet", "--json")
+    assert (again.code, again.json["protected"]) == (0, 40)
+    assert command("verify", source, tmp_path / "dst", "--quiet").code == 0

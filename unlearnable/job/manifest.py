@@ -87,7 +87,8 @@ class Row:
 class Manifest:
     """Opened for writing it belongs to this process alone; changes last from `commit` on.
 
-    Raises ValueError where another process has it, `Damaged` where it is, OSError where it cannot be made.
+    Raises ValueError where another process has it, `Damaged` where it is, then or later, OSError where it cannot be
+    made.
     """
 
     def __init__(self, path: Path, writing: bool = True) -> None:
@@ -119,7 +120,7 @@ class Manifest:
 
     def begin(self, about: dict[str, Any], files: Iterable[tuple[str, int | None]]) -> None:
         """Starts anew: what the job is, and (name, picture number or None) of every file. All of it or nothing."""
-        with _halting():
+        with _halting(self.path):
             self._db.execute("DELETE FROM job")
             self._db.execute("DELETE FROM files")
             rows = ((i, os.fsencode(name), picture) for i, (name, picture) in enumerate(files))
@@ -129,17 +130,31 @@ class Manifest:
 
     def set(self, key: str, value: Any) -> None:
         """Keeps a JSON value under a name."""
-        with _halting():
+        with _halting(self.path):
             self._db.execute("INSERT OR REPLACE INTO job VALUES (?, ?)", (key, json.dumps(value)))
 
     def get(self, key: str) -> Any:
         """The JSON value kept under that name, or None."""
-        found = self._db.execute("SELECT value FROM job WHERE key = ?", (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
+        found = self._ask("SELECT value FROM job WHERE key = ?", key)
+        with _explained(self.path):
+            return json.loads(found[0][0]) if found else None
+
+    def check(self) -> None:
+        """Looks at the whole file. Raises `Damaged`, and is closed then."""
+        try:
+            if self._ask("PRAGMA quick_check") != [("ok",)]:
+                raise _damaged(self.path, "its pages are no tables any more")
+        except Damaged:
+            self._db.close()
+            raise
+
+    def _ask(self, query: str, *values: Any) -> list[Any]:
+        with _explained(self.path):
+            return self._db.execute(query, values).fetchall()
 
     def label(self, labels: Sequence[int]) -> None:
         """The class of every picture, by picture number."""
-        with _halting():
+        with _halting(self.path):
             pairs = ((label, number) for number, label in enumerate(labels))
             self._db.execute("CREATE INDEX IF NOT EXISTS by_picture ON files (picture)")
             self._db.executemany("UPDATE files SET label = ? WHERE picture = ?", pairs)
@@ -151,12 +166,12 @@ class Manifest:
             outcome.output_sha256, outcome.max_delta, outcome.psnr, _text("\n".join(outcome.notes)),
             outcome.flat_step, row,
         )  # fmt: skip
-        with _halting():
+        with _halting(self.path):
             self._db.execute(_RECORD, values)
 
     def commit(self) -> None:
         """Makes the changes since the last commit last, whatever happens to this process."""
-        with _halting():
+        with _halting(self.path):
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
 
@@ -166,25 +181,27 @@ class Manifest:
         They come page by page, so that rows already passed may be changed meanwhile.
         """
         wanted, last = json.dumps(statuses or _ALL), -1
-        while page := self._db.execute(self._rows, (last, wanted, _PAGE)).fetchall():
-            yield from (_row(values) for values in page)
+        while page := self._ask(self._rows, last, wanted, _PAGE):
+            with _explained(self.path):
+                rows = [_row(values) for values in page]
+            yield from rows
             last = page[-1][0]
 
     def count(self, *statuses: Status) -> int:
         """How many files have one of these statuses (any, where none is named)."""
-        return int(self._db.execute(_COUNT, (json.dumps(statuses or _ALL),)).fetchone()[0])
+        return int(self._ask(_COUNT, json.dumps(statuses or _ALL))[0][0])
 
     def noted(self, words: str) -> int:
         """How many files have a note with these words."""
-        return int(self._db.execute(_NOTED, (words,)).fetchone()[0])
+        return int(self._ask(_NOTED, words)[0][0])
 
     def max_delta(self) -> int:
         """The largest change of any value of any picture, in 8-bit levels."""
-        return int(self._db.execute("SELECT coalesce(max(max_delta), 0) FROM files").fetchone()[0])
+        return int(self._ask("SELECT coalesce(max(max_delta), 0) FROM files")[0][0])
 
     def showing(self, least: float, most: int) -> tuple[int, tuple[str, ...]]:
         """How many pictures have a flat_step of `least` or above, and the names of the `most` that show it most."""
-        found = self._db.execute(_SHOWING, (least, most)).fetchall()
+        found = self._ask(_SHOWING, least, most)
         return (found[0][0] if found else 0), tuple(os.fsdecode(name) for _, name in found)
 
     def close(self) -> None:
@@ -232,11 +249,13 @@ def _blob(name: str | None) -> bytes | None:
 
 
 @contextmanager
-def _halting() -> Iterator[None]:
+def _halting(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
         raise Halted(f"the manifest cannot be written: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, error) from error
 
 
 @contextmanager
@@ -248,4 +267,10 @@ def _explained(path: Path) -> Iterator[None]:
             raise ValueError(f"another run is at work in {str(path.parent.parent)!r}: wait until it ends") from error
         if "unable to open" in str(error) or "readonly" in str(error):
             raise OSError(f"{error}") from error
-        raise Damaged(f"{str(path)!r} is damaged ({error}): start anew with --overwrite") from error
+        raise _damaged(path, error) from error
+    except (TypeError, ValueError) as error:  # a value that no job has written
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, why: object) -> Damaged:
+    return Damaged(f"{str(path)!r} is damaged ({why}): start anew with --overwrite")

@@ -220,7 +220,10 @@ def _check_writable(root: Path) -> None:
 def _open(job: Job, destination: Destination) -> Manifest:
     path = manifest_of(destination)
     try:
-        return Manifest(path)
+        manifest = Manifest(path)
+        if job.overwrite:
+            manifest.check()
+        return manifest
     except Damaged:
         if not job.overwrite:
             raise
