@@ -8,7 +8,8 @@ import pytest
 from jobs import crop, everything, folder, job, noise, put, samples, tree
 from PIL import Image
 
-from unlearnable.job import Verification, verify
+from unlearnable.job import Verification, audit, verify, worker
+from unlearnable.job.verifying import STRANGE
 from unlearnable.run import Progress, Run
 
 
@@ -107,6 +108,42 @@ def test_an_unprotected_copy_is_bad(done: tuple[Path, Path]) -> None:
     source, dst = done
     shutil.copy(source / "dog" / "000.png", dst / "dog" / "000.png")
     assert dict(verify(source, dst).problems) == {"dog/000.png": "the output has changed since it was written"}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_picture_that_came_later_is_bad(done: tuple[Path, Path], kept: bool) -> None:
+    """An original beside its protected version would undo the whole."""
+    source, dst = done
+    shutil.copy(source / "dog" / "000.png", dst / "original.png")
+    shutil.copy(source / "cat" / "photo.jpg", dst / "cat" / "photo.jpg")
+    put(dst / "more.txt", b"no picture")
+    found = verify(source, dst if kept else without_manifest(dst))
+    assert found.problems == (("cat/photo.jpg", STRANGE), ("original.png", STRANGE))
+    assert (found.checked, found.bad, found.missing) == (10, 2, 0)
+
+
+def test_a_picture_that_failed_is_black_in_an_array_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "in.npz", images=pixels)
+    real = worker.protected
+
+    def failing(picture: object, perturbation: object, label: int, row: int, budget: object) -> object:
+        if row == 2:
+            raise ValueError("no luck")
+        return real(picture, perturbation, label, row, budget)
+
+    monkeypatch.setattr(worker, "protected", failing)
+    job(tmp_path / "in.npz", tmp_path / "out.npz", method="random")
+    for found in (verify(tmp_path / "in.npz", tmp_path / "out.npz"), audit(tmp_path / "out.npz")):
+        assert (found.checked, found.bad, found.missing) == (3, 0, 1)
+    with np.load(tmp_path / "out.npz") as arrays:
+        written = arrays["images"].copy()
+    written[2] = pixels[2]
+    np.savez(tmp_path / "out.npz", images=written)
+    for found in (verify(tmp_path / "in.npz", tmp_path / "out.npz"), audit(tmp_path / "out.npz")):
+        assert found.problems[-1] == ("images/2.bmp", STRANGE)
 
 
 def test_a_job_that_was_not_finished(done: tuple[Path, Path], tmp_path: Path) -> None:

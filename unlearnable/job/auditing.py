@@ -9,12 +9,11 @@ from unlearnable.files import Collection, Item, Refused, is_picture_name, open_c
 from unlearnable.job.manifest import Manifest, sha256
 from unlearnable.job.parallel import results
 from unlearnable.job.places import find_manifest
-from unlearnable.job.verifying import Verification
+from unlearnable.job.verifying import Verification, strangers
 from unlearnable.run import Run
 
 ALTERED = "the output has changed since it was written"
 GONE = "its output is not there"
-STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,7 @@ def written(destination: Path) -> Iterator[Written]:
 
 def _judged(outputs: Collection, files: list[Written], run: Run) -> Verification:
     held = {item.name: item for item in outputs.items}
-    known = {file.output for file in files}
-    strange = [(name, STRANGE) for name in held if name not in known and is_picture_name(name)]
+    strange = strangers(outputs, {file.output for file in files if file.output is not None})
     found: dict[int, tuple[str, str]] = {}
 
     def look(place: int) -> tuple[int, str | None]:

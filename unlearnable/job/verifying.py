@@ -1,8 +1,9 @@
 """Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from unlearnable.files import (
     Collection,
     Container,
     Item,
+    Packable,
     Picture,
     Refused,
     decode,
@@ -28,6 +30,7 @@ from unlearnable.job.places import find_manifest
 from unlearnable.pixels import UNBOUNDED, Budget, level_cap
 from unlearnable.run import Run
 
+STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
 
@@ -49,7 +52,7 @@ def verify(source: Path, destination: Path, run: Run | None = None) -> Verificat
     """Compares a protected collection with its originals: by the manifest where there is one, else by names.
 
     With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
-    signal (`files.signals`) or none. Raises ValueError where one of the
+    signal (`files.signals`) or none. A picture that is no file's output is bad. Raises ValueError where one of the
     two cannot be listed, `Cancelled` where the run is.
     """
     with ExitStack() as stack:
@@ -73,7 +76,23 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
                 wrong.append(verdict)
     wrong.sort(key=lambda verdict: verdict.place)
     bad = sum(verdict.state == "bad" for verdict in wrong)
-    return Verification(checked, bad, worst, len(wrong) - bad, tuple((v.name, v.reason) for v in wrong))
+    strange = strangers(judge.outputs, judge.places.keys())
+    problems = (*((v.name, v.reason) for v in wrong), *strange)
+    return Verification(checked, bad + len(strange), worst, len(wrong) - bad, problems)
+
+
+def strangers(outputs: Collection, known: AbstractSet[str]) -> list[tuple[str, str]]:
+    """(name, reason) of pictures that are nobody's output. In an array a black one stands for one that failed."""
+    bare = isinstance(outputs, Packable) and not outputs.encoded
+    found = (item for item in outputs.items if item.name not in known and is_picture_name(item.name))
+    return [(item.name, STRANGE) for item in found if not (bare and _is_black(outputs, item))]
+
+
+def _is_black(outputs: Collection, item: Item) -> bool:
+    try:
+        return not decode(outputs.read(item), item.name).planes.any()
+    except Refused:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +136,7 @@ class _Judge:
     budget: Budget
     containers: tuple[Container, ...]
     signals: tuple[bool, ...]
+    places: dict[str, int] = field(default_factory=dict)  # of outputs that were looked for: name -> place of the file
 
     @classmethod
     def of(cls, originals: Collection, outputs: Collection, manifest: Manifest | None) -> "_Judge":
@@ -143,7 +163,7 @@ class _Judge:
     def _recorded(self, file: _File, outcome: Outcome) -> int:
         if outcome.status in ("failed", "waiting") or outcome.output is None:
             raise _Missing(f"not protected: {outcome.reason or 'the job did not come to it'}")
-        data = self._output(outcome.output)
+        data = self._output(file, outcome.output)
         changed = sha256(data) != outcome.output_sha256
         if file.name not in self.sources:
             raise _Bad("the original is no longer in SRC")
@@ -163,7 +183,7 @@ class _Judge:
             raise _Missing(f"not protected: {item.problem}")
         original = self.originals.read(item)
         if not is_picture_name(file.name):
-            if self._output(file.name) != original:
+            if self._output(file, file.name) != original:
                 raise _Bad("the copy differs from the original")
             return 0
         for container in self.containers:
@@ -173,10 +193,11 @@ class _Judge:
                 raise _Missing(f"not protected: {reason}") from None
             name = output_name(file.name, target, self.names)
             if name in self.written:
-                return self._compare(file.name, original, name, self._output(name), container)
+                return self._compare(file.name, original, name, self._output(file, name), container)
         raise _Missing("there is no output for it")
 
-    def _output(self, name: str) -> bytes:
+    def _output(self, file: _File, name: str) -> bytes:
+        self.places[name] = file.place
         if name not in self.written:
             raise _Missing("its output is not there")
         return self.outputs.read(self.written[name])
