@@ -73,7 +73,7 @@ def test_what_is_typed_wins_over_a_recipe_and_a_recipe_over_defaults(command: Co
 def test_verify_finds_what_was_changed_and_what_is_missing(command: Command, photos: Path) -> None:
     command("protect", photos, "out", "--method", "lsp")
     ended = command("verify", photos, "out", "--json")
-    assert (ended.code, list(ended.json)) == (0, ["checked", "bad", "max_abs_delta", "missing"])
+    assert (ended.code, list(ended.json)) == (0, ["checked", "bad", "max_abs_delta", "missing", "eps", "eps_of"])
     assert ended.json["bad"] == ended.json["missing"] == 0
     picture(Path("out/cat/a.png"), 40)
     Path("out/dog/a.png").unlink()

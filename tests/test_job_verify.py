@@ -1,6 +1,9 @@
 """Verify finds one changed sample, one missing file, and whatever else is not as the job left it."""
 
+import hashlib
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ from jobs import crop, everything, folder, job, noise, put, samples, tree
 from PIL import Image
 
 from unlearnable.job import Verification, audit, verify, worker
+from unlearnable.job.manifest import Manifest
 from unlearnable.job.verifying import STRANGE
 from unlearnable.run import Progress, Run
 
@@ -39,9 +43,9 @@ def tamper(original: Path, path: Path, by: int) -> None:
 def test_an_untouched_result_is_good_and_stays_untouched(done: tuple[Path, Path]) -> None:
     source, dst = done
     before = everything(dst)
-    assert verify(source, dst) == Verification(10, 0, 8, 0, ())
+    assert verify(source, dst) == Verification(10, 0, 8, 0, (), "8/255", "manifest")
     assert everything(dst) == before
-    assert verify(source, without_manifest(dst)) == Verification(10, 0, 8, 0, ())
+    assert verify(source, without_manifest(dst)) == Verification(10, 0, 8, 0, (), "8/255", "default")
 
 
 def test_one_sample_changed_by_one_level(done: tuple[Path, Path]) -> None:
@@ -146,6 +150,68 @@ def test_a_picture_that_failed_is_black_in_an_array_and_nothing_else(
         assert found.problems[-1] == ("images/2.bmp", STRANGE)
 
 
+def forge(dst: Path, name: str, **columns: object) -> None:
+    """Whoever can write the pictures can write the manifest: it is not signed."""
+    columns["output_sha256"] = hashlib.sha256((dst / name).read_bytes()).hexdigest()
+    with closing(sqlite3.connect(dst / ".unlearnable" / "manifest.sqlite")) as db:
+        said = ", ".join(f"{column} = ?" for column in columns)
+        db.execute(f"UPDATE files SET {said} WHERE output = ?", [*columns.values(), name.encode()])
+        db.commit()
+
+
+def test_what_is_only_copied_is_compared_and_no_picture(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    put(dst / "dog" / "000.png", noise(77))
+    forge(dst, "dog/000.png", status="copied")
+    shutil.copy(source / "dog" / "002.png", dst / "dog" / "002.png")
+    forge(dst, "dog/002.png", status="copied")
+    put(dst / "notes.txt", b"other")
+    forge(dst, "notes.txt")
+    assert dict(verify(source, dst).problems) == {
+        "dog/000.png": "it is a picture, and was only copied",
+        "dog/002.png": "it is a picture, and was only copied",
+        "notes.txt": "the copy differs from the original",
+    }
+
+
+def test_the_bound_is_the_callers_where_he_names_one_and_is_said(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    put(dst / "dog" / "000.png", noise(77))
+    with closing(Manifest(dst / ".unlearnable" / "manifest.sqlite")) as manifest:
+        manifest.set("about", manifest.get("about") | {"eps": 1.0})
+        manifest.commit()
+    forge(dst, "dog/000.png")
+    found = verify(source, dst)
+    assert (found.eps, found.eps_of) == ("255/255", "manifest")
+    assert "where the manifest says 8" in dict(found.problems)["dog/000.png"]
+    forge(dst, "dog/000.png", max_delta=found.max_abs_delta)
+    assert verify(source, dst).bad == 0
+    found = verify(source, dst, eps=8 / 255)
+    assert (found.bad, found.eps, found.eps_of) == (1, "8/255", "caller")
+    assert "above 8 of eps 8/255" in found.problems[0][1]
+    with pytest.raises(ValueError, match="eps is a fraction"):
+        verify(source, dst, eps=8)
+
+
+def test_without_a_manifest_the_default_budget_is_checked(done: tuple[Path, Path]) -> None:
+    source, dst = done
+    put(dst / "dog" / "000.png", noise(77))
+    found = verify(source, without_manifest(dst))
+    assert (found.bad, found.eps, found.eps_of) == (1, "8/255", "default")
+    assert verify(source, dst, eps=1.0).bad == 0
+
+
+@pytest.mark.parametrize("container", ["png", "webp", "keep"])
+def test_nothing_is_appended_to_a_picture(tmp_path: Path, container: str) -> None:
+    photo = put(tmp_path / "src" / "photo.bmp", crop(1))
+    job(photo.parent, tmp_path / "dst", method="random", container=container)
+    (path,) = without_manifest(tmp_path / "dst").iterdir()
+    assert verify(photo.parent, tmp_path / "dst").bad == 0
+    path.write_bytes(path.read_bytes() + photo.read_bytes())
+    found = verify(photo.parent, tmp_path / "dst")
+    assert (found.bad, found.problems[0][1].endswith("bytes follow its end")) == (1, True), found
+
+
 def test_a_job_that_was_not_finished(done: tuple[Path, Path], tmp_path: Path) -> None:
     source, _ = done
     put(source / "cat" / "broken.png", b"no picture")
@@ -162,8 +228,8 @@ def test_other_containers_are_found_by_name(tmp_path: Path, container: str) -> N
     put(source / "cat" / "grey.png", crop(2).convert("L"))
     put(source / "cat" / "photo.bmp", crop(1))
     job(source, tmp_path / "dst", container=container)
-    assert verify(source, tmp_path / "dst") == Verification(5, 0, 8, 0, ())
-    assert verify(source, without_manifest(tmp_path / "dst")) == Verification(5, 0, 8, 0, ())
+    assert verify(source, tmp_path / "dst") == Verification(5, 0, 8, 0, (), "8/255", "manifest")
+    assert verify(source, without_manifest(tmp_path / "dst")) == Verification(5, 0, 8, 0, (), "8/255", "default")
 
 
 def test_an_l2_budget_is_checked_as_one(tmp_path: Path) -> None:

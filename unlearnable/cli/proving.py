@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Parser, UsageError
+from unlearnable.cli.parsing import Number, Parser, UsageError
 
 if TYPE_CHECKING:
     from unlearnable.job import Verification
@@ -77,6 +77,9 @@ def verify_flags(parser: Parser, first: str) -> None:
     """The two collections, or the protected one alone."""
     parser.add_argument("source", metavar="SRC", type=str, help="the originals; leave them out to compare hashes alone")
     parser.add_argument("destination", metavar="DST", nargs="?", type=str, help="what protect made of them")
+    parser.add_argument(
+        "--eps", type=Number, help="the largest change allowed, such as 8/255, whatever the manifest says"
+    )
     parser.add_argument("--manifest", type=str, metavar="FILE", help="the manifest.json of a report, for DST alone")
     parser.add_argument("--key", type=str, metavar="KEY.pub", help="who must have signed that manifest")
 
@@ -85,14 +88,18 @@ def verify(args: Namespace, run: "Run") -> Answer:
     """Compares a protected collection with its originals, or with its manifest where they are not at hand."""
     from unlearnable import job
     from unlearnable.job import remote
+    from unlearnable.pixels import parse_eps
 
     if args.destination is None:
+        if args.eps is not None:
+            raise UsageError("--eps is compared with the originals: name SRC and DST")
         return _audited(args, run)
     if args.manifest is not None or args.key is not None:
         raise UsageError("--manifest and --key are for DST alone: leave SRC out")
     with remote.copies(args.source, args.destination, run) as (source, destination):
-        found = job.verify(source, destination, run)
-    return Answer(_keys(found), _text(found), found.problems, unwell=bool(found.bad or found.missing))
+        found = job.verify(source, destination, run, None if args.eps is None else parse_eps(args.eps))
+    said = _keys(found) | {"eps": found.eps, "eps_of": found.eps_of}
+    return Answer(said, _text(found), found.problems, unwell=bool(found.bad or found.missing))
 
 
 def _audited(args: Namespace, run: "Run") -> Answer:
@@ -124,8 +131,16 @@ def _keys(found: "Verification") -> dict[str, Any]:
 def _text(found: "Verification") -> str:
     return (
         f"{found.checked} checked, {found.bad} bad, {found.missing} missing; "
-        f"largest change: {found.max_abs_delta} grey levels"
+        f"largest change: {found.max_abs_delta} grey levels, allowed is eps {found.eps} {_EPS_OF[found.eps_of]}"
     )
+
+
+_EPS_OF = {
+    "manifest": "by the manifest, which nobody signed: --eps names another",
+    "default": "by default, as there is no manifest: --eps names another",
+    "caller": "by --eps",
+    None: "",
+}
 
 
 def _alone(found: "Verification") -> str:

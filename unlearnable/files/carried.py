@@ -105,6 +105,8 @@ def losses(meta: Metadata, kind: str, target: str) -> list[str]:
 
 def wrong(meta: Metadata, image: Image.Image, data: bytes, kind: str) -> str | None:
     """Which metadata of a file read back is not what was meant; None where all is."""
+    if len(data) > _length(data, kind):
+        return "bytes follow its end"
     icc, exif, xmp = (_bytes(image.info.get(key)) for key in ("icc_profile", "exif", "xmp"))
     dpi = metadata.resolution(image.info)
     same = {
@@ -123,6 +125,16 @@ def wrong(meta: Metadata, image: Image.Image, data: bytes, kind: str) -> str | N
     }[kind]()
     differing = [key for key, good in same.items() if not good]
     return f"its {differing[0]} read back differs" if differing else None
+
+
+def _length(data: bytes, kind: str) -> int:
+    """How many bytes the file says that it has; a TIFF says it nowhere."""
+    if kind == "PNG":
+        return png.length(data)
+    if kind == "TIFF":
+        return len(data)
+    start, more = {"WEBP": (4, 8), "BMP": (2, 0)}[kind]
+    return int.from_bytes(data[start : start + 4], "little") + more
 
 
 def _close(got: tuple[float, float] | None, want: tuple[float, float] | None) -> bool:

@@ -41,6 +41,15 @@ def chunks(file: bytes) -> Iterator[Chunk]:
         at += 12 + size
 
 
+def length(file: bytes) -> int:
+    """How many of the bytes are the PNG: up to the end of its IEND chunk."""
+    at, kind = len(PNG_MAGIC), b""
+    while kind != b"IEND" and at + 12 <= len(file):
+        kind = file[at + 4 : at + 8]
+        at += 12 + int.from_bytes(file[at : at + 4], "big")
+    return at
+
+
 def clean(file: bytes, same_samples: bool) -> tuple[tuple[Chunk, ...], list[str]]:
     """(ancillary chunks that may be written again byte for byte, notes).
 

@@ -27,32 +27,38 @@ from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
 from unlearnable.job.places import find_manifest
-from unlearnable.pixels import UNBOUNDED, Budget, level_cap
+from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
+_Source = Literal["manifest", "default", "caller"]
 
 
 @dataclass(frozen=True)
 class Verification:
     """checked: pictures that have an output; bad: outputs, copied files among them, that are not as they should be;
     missing: files of the source without an output; max_abs_delta: in 8-bit levels; problems: (name, reason) of all
-    that are bad or missing, in listing order."""
+    that are bad or missing, in listing order; eps: the budget that was checked, and eps_of: who says it, None where
+    none was."""
 
     checked: int
     bad: int
     max_abs_delta: int
     missing: int
     problems: tuple[tuple[str, str], ...]
+    eps: str | None = None
+    eps_of: _Source | None = None
 
 
-def verify(source: Path, destination: Path, run: Run | None = None) -> Verification:
+def verify(source: Path, destination: Path, run: Run | None = None, eps: float | None = None) -> Verification:
     """Compares a protected collection with its originals: by the manifest where there is one, else by names.
 
     With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
-    signal (`files.signals`) or none. A picture that is no file's output is bad. Raises ValueError where one of the
+    signal (`files.signals`) or none, and the budget is 8/255. A picture that is no file's output is bad. eps: an
+    L-infinity budget in units of the 0..1 range, which no picture may go beyond whatever the manifest says, for nobody
+    signed that. Raises ValueError where one of the
     two cannot be listed, `Cancelled` where the run is.
     """
     with ExitStack() as stack:
@@ -61,7 +67,7 @@ def verify(source: Path, destination: Path, run: Run | None = None) -> Verificat
         path = find_manifest(destination)
         manifest = None if path is None else stack.enter_context(closing(Manifest(path, writing=False)))
         files = _unlisted(originals) if manifest is None else _listed(originals, manifest)
-        return _judged(_Judge.of(originals, outputs, manifest), files, len(originals.items), run or Run())
+        return _judged(_Judge.of(originals, outputs, manifest, eps), files, len(originals.items), run or Run())
 
 
 def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> Verification:
@@ -78,7 +84,9 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
     bad = sum(verdict.state == "bad" for verdict in wrong)
     strange = strangers(judge.outputs, judge.places.keys())
     problems = (*((v.name, v.reason) for v in wrong), *strange)
-    return Verification(checked, bad + len(strange), worst, len(wrong) - bad, problems)
+    return Verification(
+        checked, bad + len(strange), worst, len(wrong) - bad, problems, str(judge.budgets[-1]), judge.budget_of
+    )
 
 
 def strangers(outputs: Collection, known: AbstractSet[str]) -> list[tuple[str, str]]:
@@ -133,20 +141,24 @@ class _Judge:
     sources: dict[str, Item]
     written: dict[str, Item]
     names: dict[str, int]
-    budget: Budget
+    budgets: tuple[Budget, ...]
+    budget_of: _Source
     containers: tuple[Container, ...]
     signals: tuple[bool, ...]
     places: dict[str, int] = field(default_factory=dict)  # of outputs that were looked for: name -> place of the file
 
     @classmethod
-    def of(cls, originals: Collection, outputs: Collection, manifest: Manifest | None) -> "_Judge":
+    def of(cls, originals: Collection, outputs: Collection, manifest: Manifest | None, eps: float | None) -> "_Judge":
         about = (manifest and manifest.get("about")) or {}
-        budget = Budget(about["norm"], about["eps"]) if about else UNBOUNDED
+        budgets: tuple[Budget, ...] = (Budget(about["norm"], about["eps"]),) if about else ()
+        if eps is not None or not about:
+            budgets += (LINF8 if eps is None else Budget("linf", eps),)
+        budget_of: _Source = "caller" if eps is not None else "manifest" if about else "default"
         containers = (about["container"],) if about else _CONTAINERS
         signals = (False, True) if not about else ("signals" in about,)
         sources = {item.name: item for item in originals.items}
         written = {item.name: item for item in outputs.items}
-        return cls(originals, outputs, sources, written, stems(sources), budget, containers, signals)
+        return cls(originals, outputs, sources, written, stems(sources), budgets, budget_of, containers, signals)
 
     def __call__(self, file: _File) -> _Verdict:
         picture = is_picture_name(file.name)
@@ -175,6 +187,13 @@ class _Judge:
             delta = self._compare(file.name, original, outcome.output, data, self.containers[0])
         if changed:
             raise _Bad("the output has changed since it was written", delta)
+        # whoever can write the outputs can write their hashes too: what the originals tell is looked at as well
+        if outcome.status == "copied" and is_picture_name(file.name):
+            raise _Bad("it is a picture, and was only copied")
+        if outcome.status == "copied" and (data != original or outcome.output != file.name):
+            raise _Bad("the copy differs from the original")
+        if outcome.max_delta not in (None, delta):
+            raise _Bad(f"changed by {delta} levels, where the manifest says {outcome.max_delta}", delta)
         return delta
 
     def _by_name(self, file: _File) -> int:
@@ -221,11 +240,12 @@ class _Judge:
             return measured.max_delta
 
     def _over(self, found: Change) -> str | None:
-        cap = level_cap(self.budget)
-        if found.max_delta > cap:
-            return f"changed by up to {found.max_delta} levels, above {cap} of eps {self.budget}"
-        if self.budget.norm == "l2" and found.rms > self.budget.eps * (1 + _ROUNDING):
-            return f"changed by {found.rms:.6f} (root mean square), above {self.budget.eps:.6f} of eps {self.budget}"
+        for budget in self.budgets:
+            cap = level_cap(budget)
+            if found.max_delta > cap:
+                return f"changed by up to {found.max_delta} levels, above {cap} of eps {budget}"
+            if budget.norm == "l2" and found.rms > budget.eps * (1 + _ROUNDING):
+                return f"changed by {found.rms:.6f} (root mean square), above {budget.eps:.6f} of eps {budget}"
         return None
 
 
