@@ -10,7 +10,7 @@ from sources import write_parquet, write_tar
 
 from unlearnable.data import load_labelled
 from unlearnable.files import open_collection
-from unlearnable.job import Job, protect, verify
+from unlearnable.job import Job, audit, protect, verify
 from unlearnable.run import Cancelled, Run
 
 FEATURES = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
@@ -58,6 +58,17 @@ def pictures(path: Path) -> list[bytes]:
     files = [f for part in ("train", "test") for f in sorted((path / part).glob("data-*.arrow"))]
     cells = [c for f in files for c in ipc.open_stream(f.read_bytes()).read_all()["image"].to_pylist()]
     return [cell and cell["bytes"] for cell in cells]
+
+
+def test_altered_features_of_a_data_set_are_found(tmp_path: Path) -> None:
+    """The names of its classes lie in files that are no items."""
+    source, out = dataset(tmp_path / "dd"), tmp_path / "out"
+    job(source, out, method="random")
+    assert (verify(source, out).bad, audit(out).bad) == (0, 0)
+    info = out / "test" / "dataset_info.json"
+    info.write_text(info.read_text().replace('"mine"', '"yours"'))
+    for found in (verify(source, out), audit(out)):
+        assert (found.checked, [name for name, _ in found.problems]) == (6, ["out"])
 
 
 def test_a_data_set_keeps_splits_features_and_labels_and_has_the_bytes_of_a_folder(tmp_path: Path) -> None:

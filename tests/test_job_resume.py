@@ -131,6 +131,21 @@ def test_an_output_that_was_removed_is_made_again(tmp_path: Path) -> None:
     assert tree(tmp_path / "dst") == whole
 
 
+def test_a_picture_that_changed_is_done_again_and_one_that_broke_goes(tmp_path: Path) -> None:
+    """What was made of the old one is neither left nor mixed with the new."""
+    source = folder(tmp_path / "src", 6)
+    put(source / "notes.txt", b"notes")
+    job(source, tmp_path / "dst", method="random")
+    put(source / "cat" / "003.png", noise(99))
+    put(source / "notes.txt", b"other")
+    put(source / "dog" / "004.png", b"no picture any more")
+    again = job(source, tmp_path / "dst", method="random", resume=True)
+    assert (again.worked, again.protected, again.copied, again.failed) == (1, 5, 1, 1)
+    job(source, tmp_path / "whole", method="random")
+    assert tree(tmp_path / "dst") == tree(tmp_path / "whole")
+    assert not (tmp_path / "dst" / "dog" / "004.png").exists()
+
+
 def test_resume_where_nothing_was_begun_begins(tmp_path: Path) -> None:
     assert job(folder(tmp_path / "src"), tmp_path / "dst", resume=True).protected == 8
 

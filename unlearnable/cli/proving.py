@@ -114,7 +114,7 @@ def _audited(args: Namespace, run: "Run") -> Answer:
     from unlearnable import proof
 
     listed = proof.read(Path(args.manifest), args.key and Path(args.key))
-    found = job.audit(Path(args.source), run, listed.files)
+    found = job.audit(Path(args.source), run, listed.files, listed.kept)
     problems = (*found.problems, *listed.problems)
     found = replace(found, bad=found.bad + len(listed.problems), problems=problems)
     said = _keys(found) | {"key": listed.key, "trusted": listed.trusted}

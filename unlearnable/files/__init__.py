@@ -2,6 +2,7 @@
 
 from unlearnable.files.collection import Collection as Collection
 from unlearnable.files.collection import Packable as Packable
+from unlearnable.files.collection import kept as kept
 from unlearnable.files.destination import Destination as Destination
 from unlearnable.files.destination import open_destination as open_destination
 from unlearnable.files.formats import Container as Container

@@ -2,6 +2,7 @@
 
 Source: Krizhevsky, "The CIFAR-10 dataset", https://www.cs.toronto.edu/~kriz/cifar.html."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from unlearnable.files.arrays import Arrays, Stack
 from unlearnable.files.collection import Staged
+from unlearnable.files.digests import digest
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
 
@@ -48,6 +50,12 @@ class Cifar(Arrays):
                     written.write(record[: self._labels].tobytes() + picture.transpose(2, 0, 1).tobytes())
         for name in self._others:
             shutil.copyfile(self.path / name, out / name)
+
+    def kept(self) -> str | None:
+        """Every label byte, coarse ones too, and the texts."""
+        labels = {file.name: records[:, : self._labels].tobytes() for file, records in self._files.values()}
+        texts = {name: (self.path / name).read_bytes() for name in self._others}
+        return digest({name: hashlib.sha256(data).hexdigest() for name, data in (labels | texts).items()})
 
     @classmethod
     def fits(cls, path: Path) -> bool:

@@ -31,6 +31,11 @@ class Collection(Protocol):
     def close(self) -> None: ...
 
 
+def kept(collection: Collection) -> str | None:
+    """See `Packable.kept`: None for a folder, where every file is an item."""
+    return collection.kept() if isinstance(collection, Packable) else None
+
+
 class Packable(ABC):
     """A source in a format of its own, which protected pictures can be packed into again; also a `Collection`.
 
@@ -54,6 +59,11 @@ class Packable(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
+
+    def kept(self) -> str | None:
+        """A digest of everything that it holds beside its items, such as labels and other columns; the same before and
+        after packing. None where all is in items. Raises `Refused` where it cannot be read."""
+        return None
 
     @abstractmethod
     def pack(self, out: Path, staged: Staged) -> None:

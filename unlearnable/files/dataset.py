@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.digests import digest
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.parts import Parts, staged_of
 from unlearnable.files.tables import Rows, pyarrow
@@ -73,7 +74,13 @@ class _Split(Rows):
                 seen.update(hashlib.file_digest(written, "blake2b").digest())
         # the name under which `datasets` keeps results of `map`: under the old one it would find those of the originals
         _write(out / _STATE, self._state | {"_fingerprint": seen.hexdigest()})
-        _write(out / _INFO, {key: value for key, value in self._info.items() if key not in _OF_THE_ORIGINALS})
+        _write(out / _INFO, self._carried())
+
+    def _carried(self) -> dict[str, Any]:
+        return {key: value for key, value in self._info.items() if key not in _OF_THE_ORIGINALS}
+
+    def kept(self) -> str | None:
+        return digest([super().kept(), self._carried()])
 
     def close(self) -> None:
         pass
@@ -114,6 +121,9 @@ class _Files:
 
     def table(self, chunk: int) -> Any:
         return pyarrow().Table.from_batches([self._batches[chunk]])
+
+    def others(self, chunk: int, name: str) -> Any:
+        return self.table(chunk).drop_columns([name])
 
     def complete(self, chunk: int, name: str, field: str | None = None) -> bool:
         return False  # nulls are looked up in a map of bits, no picture is read for it

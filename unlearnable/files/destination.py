@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.collection import Collection, Packable, Staged, kept
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.refused import Refused
@@ -79,7 +79,7 @@ class Destination:
         shutil.rmtree(made.parent, ignore_errors=True)
         made.parent.mkdir()
         self.packing.pack(made, staged)
-        _check_packed(made, staged)
+        _check_packed(made, staged, self.source)
         for file in [made, *made.rglob("*")]:
             if file.is_file():
                 with open(file, "rb") as opened:
@@ -148,8 +148,9 @@ def _is_full(path: Path) -> bool:
     return path.is_dir() and any(path.iterdir())
 
 
-def _check_packed(made: Path, staged: Staged) -> None:
-    """Every output is read back from what was packed. Raises OSError where one is not what was written."""
+def _check_packed(made: Path, staged: Staged, source: Collection) -> None:
+    """All is read back from what was packed. Raises OSError where an output is not what was written, or what lies
+    beside the pictures is not that of the source."""
     found = open_collection(made)
     try:
         items = {item.name: item for item in found.items}
@@ -160,6 +161,8 @@ def _check_packed(made: Path, staged: Staged) -> None:
                 same = False
             if not same:
                 raise OSError(errno.EIO, f"{name!r} reads back wrong from what was packed")
+        if kept(found) != kept(source):
+            raise OSError(errno.EIO, "labels, columns or arrays read back wrong from what was packed")
     finally:
         found.close()
 

@@ -1,5 +1,6 @@
 """NumPy archives (.npz) whose arrays of uint8 hold pictures; what would have to be unpickled is refused."""
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from unlearnable.files.arrays import Arrays, Stack
 from unlearnable.files.collection import Staged
+from unlearnable.files.digests import digest
+from unlearnable.files.refused import refusing
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DAMAGE = (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError)
@@ -79,6 +82,21 @@ class Npz(Arrays):
                     else:
                         with self._zip.open(array.member) as source:
                             shutil.copyfileobj(source, member, _COPY)
+
+    def kept(self) -> str | None:
+        """All other arrays, and the names and shapes of those of pictures."""
+        said: list[tuple[str, object]] = []
+        with refusing("cannot be read from the .npz"):
+            for array in self._arrays.values():
+                if array.name in self._stored:
+                    said.append((array.name, array.shape))
+                else:
+                    held = hashlib.sha256()
+                    with self._zip.open(array.member) as member:
+                        while part := member.read(_COPY):
+                            held.update(part)
+                    said.append((array.name, held.hexdigest()))
+        return digest(said)
 
     def _written(self, stack: Stack, staged: Staged) -> Iterator[bytes]:
         stored, header = self._stored[stack.name], BytesIO()

@@ -59,6 +59,9 @@ class _Groups:
     def table(self, chunk: int) -> Any:
         return self.file.read_row_group(chunk)
 
+    def others(self, chunk: int, name: str) -> Any:
+        return self.file.read_row_group(chunk, columns=[other for other in self.schema.names if other != name])
+
     def complete(self, chunk: int, name: str, field: str | None = None) -> bool:
         group, leaf = self.file.metadata.row_group(chunk), f"{name}.{field}" if field else name
         columns = (group.column(i) for i in range(group.num_columns))

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.collection import Collection, Packable, Staged, kept
+from unlearnable.files.digests import digest
 from unlearnable.files.item import Item, check_item
 
 
@@ -30,6 +31,10 @@ class Parts(Packable):
     def label(self, item: Item) -> str | None:
         part, inner = self._homes[item.name]
         return part.label(inner)
+
+    def kept(self) -> str | None:
+        found = {name: said for name, part in self.parts.items() if (said := kept(part)) is not None}
+        return digest(found) if found else None
 
     def close(self) -> None:
         with ExitStack() as stack:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from unlearnable.extras import imported
 from unlearnable.files.collection import Packable, Staged
+from unlearnable.files.digests import Columns, digest
 from unlearnable.files.formats import SUFFIXES, is_picture_name, sniff
 from unlearnable.files.item import Item, check_item, check_size, member_item
 from unlearnable.files.refused import Refused, refusing
@@ -36,6 +37,10 @@ class Chunks(Protocol):
 
     def table(self, chunk: int) -> Any:
         """All columns of a piece."""
+        ...
+
+    def others(self, chunk: int, name: str) -> Any:
+        """All columns of a piece but that one."""
         ...
 
     def complete(self, chunk: int, name: str, field: str | None = None) -> bool:
@@ -133,6 +138,14 @@ class Rows(Packable):
     def label(self, item: Item) -> str | None:
         row = self._rows.get(item.name)
         return self._labels[row] if self._labels and row is not None else None
+
+    def kept(self) -> str | None:
+        schema, columns = self._chunks.schema, Columns()
+        with self._lock, refusing("cannot be read from the table"):
+            for chunk in range(len(self._chunks.counts)):
+                columns.add(self._chunks.others(chunk, self.column))
+        said = {key.hex(): value.hex() for key, value in (schema.metadata or {}).items()}
+        return digest([schema.names, said, columns.digest()])
 
     def rewritten(self, chunk: int, staged: Staged) -> Iterator[Any]:
         """One piece again, in tables of bounded size: the pictures from `staged`, null where there is none."""

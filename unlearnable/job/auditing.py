@@ -9,7 +9,7 @@ from unlearnable.files import Collection, Item, Refused, is_picture_name, open_c
 from unlearnable.job.manifest import Manifest, sha256
 from unlearnable.job.parallel import results
 from unlearnable.job.places import find_manifest
-from unlearnable.job.verifying import Verification, strangers
+from unlearnable.job.verifying import Verification, beside, strangers
 from unlearnable.run import Run
 
 ALTERED = "the output has changed since it was written"
@@ -28,36 +28,47 @@ class Written:
     reason: str | None = None
 
 
-def audit(destination: Path, run: Run | None = None, listed: Iterable[Written] | None = None) -> Verification:
+def audit(
+    destination: Path, run: Run | None = None, listed: Iterable[Written] | None = None, kept: str | None = None
+) -> Verification:
     """Compares the outputs with what is listed, by default in the destination's own manifest; names of problems are
-    those of the outputs where there are any.
+    those of the outputs where there are any. kept: the digest of what lies beside the pictures, None where a manifest
+    of an earlier version says none.
 
     max_abs_delta is what the manifest says: without the originals it cannot be measured again. A picture that is not
     listed is bad. Raises ValueError where there is no manifest or the destination cannot be listed, `Cancelled` where
     the run is.
     """
     with closing(open_collection(destination)) as outputs:
-        files = list(written(destination) if listed is None else listed)
-        return _judged(outputs, files, run or Run())
+        if listed is None:
+            with _manifest(destination) as manifest:
+                kept = (manifest.get("about") or {}).get("kept")
+            listed = written(destination)
+        return _judged(outputs, list(listed), kept, run or Run())
 
 
 def written(destination: Path) -> Iterator[Written]:
     """What the manifest of a destination lists. Raises ValueError where there is none."""
+    with _manifest(destination) as manifest:
+        for row in manifest.rows():
+            of = row.outcome
+            yield Written(row.name, of.output, of.output_sha256, of.max_delta, of.reason)
+
+
+def _manifest(destination: Path) -> "closing[Manifest]":
     path = find_manifest(destination)
     if path is None:
         raise ValueError(
             f"DST {str(destination)!r} has no manifest: name the originals too (unlearnable verify SRC DST), or the "
             "manifest.json of a report with --manifest"
         )
-    with closing(Manifest(path, writing=False)) as manifest:
-        for row in manifest.rows():
-            of = row.outcome
-            yield Written(row.name, of.output, of.output_sha256, of.max_delta, of.reason)
+    return closing(Manifest(path, writing=False))
 
 
-def _judged(outputs: Collection, files: list[Written], run: Run) -> Verification:
+def _judged(outputs: Collection, files: list[Written], kept: str | None, run: Run) -> Verification:
     held = {item.name: item for item in outputs.items}
-    strange = strangers(outputs, {file.output for file in files if file.output is not None})
+    places = {file.output: place for place, file in enumerate(files) if file.output is not None}
+    strange = strangers(outputs, places.keys()) + beside(outputs, places, kept)
     found: dict[int, tuple[str, str]] = {}
 
     def look(place: int) -> tuple[int, str | None]:

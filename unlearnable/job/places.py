@@ -270,10 +270,12 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
     for key in was | now:
         before: Any = was.get(key)
         after: Any = now.get(key)
-        if before == after:
+        if before == after or (key == "kept" and before is None):  # begun by a version that did not keep it
             continue
         if key == "listing":
             said.append(f"the names in SRC have changed ({before['files']} files then, {after['files']} now)")
+        elif key == "kept":
+            said.append("what SRC holds beside its pictures (labels, columns, arrays) has changed")
         elif isinstance(before, dict) and isinstance(after, dict):
             said += _differences(before, after)
         elif key in ("signals", "C2PA"):

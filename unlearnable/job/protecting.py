@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unlearnable import __version__
-from unlearnable.files import Collection, Destination, Item, is_picture_name
+from unlearnable.files import Collection, Destination, Item, Refused, is_picture_name, kept
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
 from unlearnable.files.signals import ADDED
-from unlearnable.job import card, fitting, places, templates
+from unlearnable.job import card, fitting, places, resuming, templates
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
@@ -117,7 +117,7 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             if manifest.get("made") is None:
                 manifest.set("made", _made(job, choice))
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
-            _forget_lost(destination, manifest)
+            resuming.forget(source, destination, manifest, run)
             worker = Worker.of(job, choice, ready, source, destination)
             if job.signals:
                 templates.write(destination.bookkeeping)
@@ -230,18 +230,6 @@ class _Batch:
         self._written, self._count, self._since = [], 0, time.monotonic()
 
 
-def _forget_lost(destination: Destination, manifest: Manifest) -> None:
-    """Files that were done but are no longer there (removed, or packed into an archive that must be packed again)."""
-    open_rows = manifest.count("waiting", "failed")
-    if manifest.get("packed") and destination.path.exists() and not open_rows:
-        return
-    manifest.set("packed", False)
-    for row in manifest.rows("protected", "copied"):
-        if not destination.path_of(row.outcome.output or row.name).is_file():
-            manifest.record(row.id, Outcome("waiting"))
-    manifest.commit()
-
-
 def _made(job: Job, choice: Choice) -> dict[str, object]:
     """What a report says of a job besides `_about`; a job that is resumed by another version is still the same job."""
     named = Path(job.method).name if choice.folder is not None else job.method  # where folders lie is nobody's business
@@ -261,6 +249,10 @@ def _finish(destination: Destination, manifest: Manifest) -> None:
 
 def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, object]:
     names = [item.name for item in source.items]
+    try:
+        held = kept(source)
+    except Refused as reason:
+        raise ValueError(f"SRC {str(job.source)!r} {reason}") from reason
     return {
         "version": _VERSION,
         **choice.identity,
@@ -271,6 +263,7 @@ def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, 
         "container": job.container,
         "seed": run.seed,
         "listing": {"files": len(names), "digest": fitting.digest(names)},
+        **({} if held is None else {"kept": held}),
         **({"signals": templates.VERSION} if job.signals else {}),
         **({"C2PA": True} if job.certificate else {}),
     }

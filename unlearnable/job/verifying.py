@@ -1,6 +1,6 @@
 """Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from unlearnable.files import (
     Refused,
     decode,
     is_picture_name,
+    kept,
     matches,
     open_collection,
     output_name,
@@ -30,6 +31,7 @@ from unlearnable.job.places import find_manifest
 from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 
+ALTERED_BESIDE = "labels, columns or arrays beside the pictures are not those of the originals"
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
@@ -56,7 +58,8 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
     """Compares a protected collection with its originals: by the manifest where there is one, else by names.
 
     With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
-    signal (`files.signals`) or none, and the budget is 8/255. A picture that is no file's output is bad. eps: an
+    signal (`files.signals`) or none, and the budget is 8/255. Labels and all else that a table or an array file holds
+    beside its pictures are compared too. A picture that is no file's output is bad. eps: an
     L-infinity budget in units of the 0..1 range, which no picture may go beyond whatever the manifest says, for nobody
     signed that. Raises ValueError where one of the
     two cannot be listed, `Cancelled` where the run is.
@@ -83,6 +86,7 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
     wrong.sort(key=lambda verdict: verdict.place)
     bad = sum(verdict.state == "bad" for verdict in wrong)
     strange = strangers(judge.outputs, judge.places.keys())
+    strange += beside(judge.outputs, judge.places, kept(judge.originals))
     problems = (*((v.name, v.reason) for v in wrong), *strange)
     return Verification(
         checked, bad + len(strange), worst, len(wrong) - bad, problems, str(judge.budgets[-1]), judge.budget_of
@@ -94,6 +98,23 @@ def strangers(outputs: Collection, known: AbstractSet[str]) -> list[tuple[str, s
     bare = isinstance(outputs, Packable) and not outputs.encoded
     found = (item for item in outputs.items if item.name not in known and is_picture_name(item.name))
     return [(item.name, STRANGE) for item in found if not (bare and _is_black(outputs, item))]
+
+
+def beside(outputs: Collection, places: Mapping[str, int], wanted: str | None) -> list[tuple[str, str]]:
+    """(name, reason) where what lies beside the pictures of a table or an array file is not as wanted; see `kept`.
+
+    places: of the outputs that are known; a label belongs to the picture of its row, so that their order counts.
+    """
+    try:
+        found = kept(outputs)
+    except Refused as reason:
+        return [(outputs.path.name, f"what lies beside the pictures {reason}")]
+    order = [places[item.name] for item in outputs.items if item.name in places]
+    if found is not None and wanted not in (None, found):
+        return [(outputs.path.name, ALTERED_BESIDE)]
+    if found is not None and order != sorted(order):
+        return [(outputs.path.name, "its rows are in another order than those of the originals")]
+    return []
 
 
 def _is_black(outputs: Collection, item: Item) -> bool:

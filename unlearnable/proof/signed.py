@@ -23,19 +23,21 @@ from unlearnable.training.authorised import SIGNATURE, expect, parsed
 
 WHAT, FORMAT = "unlearnable manifest", 1
 MANIFEST, REPORT = "manifest.json", "report.json"
-_SAID = ("norm", "eps", "container", "signals")  # the numbers of the method would help whoever wants to undo it
+_SAID = ("norm", "eps", "container", "signals", "kept")  # the numbers of the method would help whoever wants to undo it
 
 
 @dataclass(frozen=True)
 class Listed:
     """What a manifest.json says. key: the fingerprint of whoever signed it, None where nobody did; trusted: it is the
-    key that was asked for; problems: files of the report beside it that are not what was listed.
+    key that was asked for; problems: files of the report beside it that are not what was listed; kept: the digest of
+    what lies beside the pictures (`files.kept`), None where nothing does or an earlier version wrote it.
     """
 
     files: tuple[Written, ...]
     key: str | None
     trusted: bool
     problems: tuple[tuple[str, str], ...]
+    kept: str | None = None
 
 
 def write(report: dict[str, Any], destination: Path, out: Path, key: Path | None = None) -> str | None:
@@ -73,11 +75,12 @@ def read(path: Path, key: Path | None = None) -> Listed:
         expect(said, {"is": str, "format": int, "made": (dict, type(None)), "job": dict, "files": list, "beside": dict})
         if (said["is"], said["format"]) != (WHAT, FORMAT):
             raise ValueError(f"is no {WHAT} of format {FORMAT}: another version wrote it")
+        expect({"kept": None} | said["job"], dict.fromkeys(said["job"], object) | {"kept": (str, type(None))})
         files = tuple(Written(**one) for one in said["files"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"MANIFEST {str(path)!r} cannot be used: {error}") from None
     signer = _signer(path, data, key)
-    return Listed(files, signer, key is not None, tuple(_altered(path.parent, said["beside"])))
+    return Listed(files, signer, key is not None, tuple(_altered(path.parent, said["beside"])), said["job"].get("kept"))
 
 
 def _manifest(destination: Path, beside: dict[str, bytes]) -> bytes:
