@@ -165,6 +165,9 @@ def test_a_saved_score_network_serves(small: ImageSet, run: Run, score_of: Any, 
     fewer = ImageSet(small.images, small.labels % 3, ("a", "b", "c"))
     with pytest.raises(ValueError, match="knows 10 classes, the images have 3"):
         method.fit(fewer, run)
+    for sigma in (0.05, 0.2):
+        with pytest.raises(ValueError, match=rf"score knows noise of 0\.1, not {sigma}: set sigma to"):
+            replace(method, sigma=sigma).fit(small, run)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ class Collapse(RobustSurrogate):
     term: "norm" follows the gradient of the score's norm, which costs a pass back through the score network;
     "langevin" follows the score itself; "none" leaves it out. score: a saved score network instead of one that is
     trained here; views: random crops in the error, 0 for the image as it is.
-    Raises ValueError for an unknown term; `fit` where a saved score network was trained for other classes.
+    Raises ValueError for an unknown term; `fit` where a saved score network was trained for other classes, or never at
+    `sigma`.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -82,7 +83,16 @@ class Collapse(RobustSurrogate):
             if (folder := run.beside("score")) is not None:
                 trained.save(folder, {"training": asdict(training), "data": data.fingerprint})
             return trained.to(run)
-        return load(Path(self.score), len(data.classes)).to(run)
+        return self._saved(Path(self.score), len(data.classes)).to(run)
+
+    def _saved(self, folder: Path, classes: int) -> Score:
+        """A saved score network, which must know noise of `sigma`: outside its levels its answers mean nothing."""
+        found = load(folder, classes)
+        low, high = min(found.sigmas), max(found.sigmas)
+        if not low * 0.999 <= self.sigma <= high * 1.001:
+            levels = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            raise ValueError(f"{folder} knows noise of {levels}, not {self.sigma:g}: set sigma to that, or leave score out")
+        return found
 
     def terms(self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any) -> Sequence[Term]:
         """Equation 6: the error, and the norm of the score or the way along it."""
