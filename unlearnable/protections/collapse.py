@@ -91,7 +91,9 @@ class Collapse(RobustSurrogate):
         low, high = min(found.sigmas), max(found.sigmas)
         if not low * 0.999 <= self.sigma <= high * 1.001:
             levels = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            raise ValueError(f"{folder} knows noise of {levels}, not {self.sigma:g}: set sigma to that, or leave score out")
+            raise ValueError(
+                f"{folder} knows noise of {levels}, not {self.sigma:g}: set sigma to that, or leave score out"
+            )
         return found
 
     def terms(self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any) -> Sequence[Term]:
