@@ -1,5 +1,7 @@
 """Methods against ten-line numpy versions written from the papers alone, and against what their papers promise."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,34 @@ def test_lsp_points_are_distributed_as_make_classification_has_them(run: Run) ->
 
     assert within(ours.numpy(), data.labels.numpy()) == pytest.approx(within(theirs, y), rel=0.1)
     assert between(ours.numpy(), data.labels.numpy()) == pytest.approx(between(theirs, y), rel=0.1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_lsp_keeps_its_first_draw_where_no_classes_coincide(seed: int) -> None:
+    """What a seed gave before stays: vertices of the cube, then the spread of each class."""
+    data = ImageSet(torch.zeros(10, 3, 32, 32, dtype=torch.uint8), torch.arange(10), tuple("abcdefghij"))
+    fitted = protection("lsp").fit(data, Run(seed))
+    assert isinstance(fitted, Patches)
+    rng = Run(seed).rng("lsp-classes")
+    assert torch.equal(fitted.centres, 10 * (torch.randint(0, 2, (10, 48), generator=rng).float() * 2 - 1))
+    assert torch.equal(fitted.spread, torch.rand(10, 48, 48, generator=rng) * 2 - 1)
+
+
+def test_lsp_tells_a_thousand_classes_apart_by_twelve_features(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At random, a thousand of 4096 vertices all but never differ: those that coincide are drawn again, no others."""
+    drawn, draw = [], torch.randint
+
+    def counted(*arguments: Any, **values: Any) -> torch.Tensor:
+        drawn.append(arguments)
+        assert len(drawn) < 5000, "it goes on for ever"
+        return draw(*arguments, **values)
+
+    names = tuple(str(number) for number in range(1000))
+    data = ImageSet(torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), names)
+    monkeypatch.setattr(torch, "randint", counted)
+    fitted = protection("lsp").fit(data, run)
+    assert isinstance(fitted, Patches)
+    assert len(fitted.centres.unique(dim=0)) == 1000
 
 
 def test_lsp_is_linearly_separable_and_sample_wise_noise_is_not(small: ImageSet, run: Run) -> None:

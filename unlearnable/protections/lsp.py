@@ -82,8 +82,11 @@ class Patches:
 
 
 def _distinct_signs(count: int, features: int, rng: torch.Generator) -> Float32[Tensor, "k d"]:
-    """`count` different vertices of the cube {-1, 1}^features."""
+    """`count` different vertices of the cube {-1, 1}^features: one that came before is drawn again, no other."""
     signs = torch.randint(0, 2, (count, features), generator=rng).float() * 2 - 1
-    while len(signs.unique(dim=0)) < count:
-        signs = torch.randint(0, 2, (count, features), generator=rng).float() * 2 - 1
+    taken: set[tuple[float, ...]] = set()
+    for row in range(count):
+        while (vertex := tuple(signs[row].tolist())) in taken:
+            signs[row] = torch.randint(0, 2, (features,), generator=rng).float() * 2 - 1
+        taken.add(vertex)
     return signs
