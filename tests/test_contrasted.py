@@ -79,6 +79,19 @@ def test_one_step_of_cp_is_the_papers_step(scope: str, small: ImageSet, run: Run
     assert (after - before).abs().max() > 0.5 / 255
 
 
+def test_noise_begins_uniform_within_the_budget_for_images_and_for_classes(small: ImageSet, run: Run) -> None:
+    """That of a class is one draw, not the mean over its images, which would be all but nothing."""
+    grey = small.with_images(torch.full_like(small.images, 128))
+    for scope in ("sample", "class"):
+        method = protection("cp", scope=scope, **SMALL)
+        assert isinstance(method, CP)
+        images = NoisyImages(grey, LINF8, run, grey.labels if method.class_wise else None)
+        method.begin(images, len(grey), run)
+        start = images.delta(torch.arange(len(grey)))
+        assert float(start.std()) == pytest.approx(LINF8.eps / 3**0.5, rel=0.05)
+        assert len(start.unique(dim=0)) == (10 if scope == "class" else len(grey))
+
+
 def test_noise_lowers_the_loss_that_it_is_made_for(small: ImageSet, run: Run) -> None:
     events: list[Progress] = []
     watching = replace(run, listener=events.append)

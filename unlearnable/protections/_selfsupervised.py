@@ -103,9 +103,17 @@ class SelfSupervisedSurrogate(Staged, ABC):
         return images.class_wise() if self.class_wise else images.sample_wise()
 
     def begin(self, images: NoisyImages, count: int, run: Run) -> None:
-        """Random noise: of the images, or the mean of those of a class."""
+        """Random noise, uniform within the budget: a draw for each image, or for each class."""
+        shared = self._shared(images, run) if self.class_wise else None
         for part, rows in enumerate(torch.arange(count).split(self.batch)):
-            images.keep(rows, uniform(images.clean(rows)[0], self.budget, run.rng(f"{self.stage}-start", part)))
+            x, y = images.clean(rows)
+            own = uniform(x, self.budget, run.rng(f"{self.stage}-start", part)) if shared is None else shared[y]
+            images.keep(rows, own)
+
+    def _shared(self, images: NoisyImages, run: Run) -> Pixels:
+        """The first noise of each class. No image bounds it: it lies on all of a class."""
+        noise = 2 * torch.rand(images.table.shape, generator=run.rng(f"{self.stage}-start")) - 1
+        return project(self.budget.eps * noise, self.budget).to(run.at)
 
     def _train(self, state: dict[str, Any], images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
         """The surrogate's turn: batches of protected images, the order going on across turns."""
