@@ -111,6 +111,19 @@ def test_without_the_learners_loss_there_is_no_surrogate(small: ImageSet, run: R
     assert found.size == small.size
 
 
+@pytest.mark.parametrize(
+    ("preset", "batches", "epochs", "pairs"), [("published", 20, 40, 5), ("simsiam", 25, 50, 4), ("moco", 100, 200, 1)]
+)
+def test_published_settings_of_tue_count_rounds_as_their_code_does(
+    preset: str, batches: int, epochs: int, pairs: int
+) -> None:
+    """It begins a pair of turns for as long as an epoch has batches: 98 of 512 images in CIFAR-10."""
+    method = protection(f"tue:{preset}")
+    assert isinstance(method, TUE)
+    assert pairs == -(-98 // batches)
+    assert (method.train_batches, method.rounds) == (batches, epochs * pairs)
+
+
 def test_class_wise_noise_serves_new_images(small: ImageSet, run: Run) -> None:
     assert isinstance(protection("cp:class", **SMALL).fit(small, run), ClassWise)
 

@@ -14,9 +14,11 @@ Differs from the published code:
 * the spread of a class is differentiated, as the equation has it; published code makes it a constant by copying it to a
   new tensor, so that classes are only pushed apart (`detached` has that);
 * the noise is added to the images, before the views; published code adds one to both views;
-* the surrogate learns by SGD along a cosine, one learning rate for all; published code has Adam at 1e-3 for SimCLR.
-The presets are that code's: `simclr` and `simsiam` give the learner's loss the weight 0, which leaves no surrogate and
-costs next to nothing; `moco` has both.
+* the surrogate learns by SGD along a cosine, one learning rate for all; published code has Adam at 1e-3 for SimCLR;
+* by default a round is what published code calls an epoch, which there holds as many pairs of turns as its batches
+  suffice for: 5 on CIFAR-10. The presets count those pairs.
+The presets are that code's: `published` (SimCLR) and `simsiam` give the learner's loss the weight 0, which leaves no
+surrogate and costs next to nothing; `moco` has both.
 """
 
 from dataclasses import dataclass
@@ -43,7 +45,11 @@ class TUE(SelfSupervisedSurrogate):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"model": "cnn", "rounds": 10, "steps": 5, "step_size": 1.6 / 255, "batch": 250, "lr": 0.1},
-        "published": {"ssl_weight": 0.0, "csd_weight": 0.1, "detached": True},
+        "published": {"ssl_weight": 0.0, "csd_weight": 0.1, "detached": True, "rounds": 200},
+        "simsiam": {
+            "learner": "simsiam", "ssl_weight": 0.0, "csd_weight": 0.1, "detached": True, "rounds": 200,
+            "train_batches": 25,
+        },
         "moco": {"learner": "moco", "temperature": 0.2, "rounds": 200, "train_batches": 100, "steps": 5, "lr": 0.3},
     }  # fmt: skip
 
