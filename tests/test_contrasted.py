@@ -53,6 +53,22 @@ def test_only_the_whole_discriminant_draws_a_class_together() -> None:
     assert found[False] < 0.95 * before
 
 
+@pytest.mark.parametrize(
+    ("preset", "lr", "temperature", "steps", "step"),
+    [("", 0.5, 0.5, 5, 0.1), ("class", 0.5, 0.5, 1, 0.1), ("moco", 0.3, 0.2, 5, 0.1), ("class-moco", 0.3, 0.2, 1, 0.1),
+     ("byol", 1.0, 0.5, 1, 0.02), ("class-byol", 1.0, 0.5, 1, 0.1)],
+)  # fmt: skip
+def test_published_settings_of_cp(preset: str, lr: float, temperature: float, steps: int, step: float) -> None:
+    """As the published script has them for each learner; `step` in parts of epsilon."""
+    method = protection(f"cp:{preset}".rstrip(":"))
+    assert isinstance(method, CP)
+    class_wise, learner = preset.startswith("class"), preset.removeprefix("class").lstrip("-") or "simclr"
+    assert (method.learner, method.lr, method.temperature, method.steps) == (learner, lr, temperature, steps)
+    assert method.step_size == pytest.approx(step * LINF8.eps)
+    assert (method.class_wise, method.rounds) == ((True, 1000) if class_wise else (False, 200))
+    assert method.train_batches == method.noise_batches == (20 if class_wise else 0)
+
+
 @pytest.mark.parametrize("scope", ["sample", "class"])
 def test_one_step_of_cp_is_the_papers_step(scope: str, small: ImageSet, run: Run) -> None:
     """Against the sign of the gradient through both views; that of a class is the sum over its images."""

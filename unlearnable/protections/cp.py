@@ -15,7 +15,10 @@ comes back through the views, and with `dual` through the branch that the learne
 Differs from the paper:
 * sample-wise noise begins at random and needs no label; the published one begins at class-wise noise, which does;
 * one network on one device; the published code needs two GPUs;
-* views are those of `training.Contrastive`; the published code draws crops of a fifth of the area and more.
+* views are those of `training.Contrastive`; the published code draws crops of a fifth of the area and more;
+* the surrogate's rate falls along a cosine to 0 from the start; published, it rises for ten epochs first, and to the end
+  keeps a thousandth of its peak;
+* the queue of MoCo is ours, 2,048 codes long; the published one has 4,096.
 """
 
 from dataclasses import dataclass
@@ -28,6 +31,10 @@ from unlearnable.protections._selfsupervised import SelfSupervisedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Pairs
 
+_CLASS: dict[str, Any] = {"scope": "class", "rounds": 1000, "train_batches": 20, "noise_batches": 20, "steps": 1}
+_MOCO: dict[str, Any] = {"learner": "moco", "lr": 0.3, "temperature": 0.2}
+_BYOL: dict[str, Any] = {"learner": "byol", "lr": 1.0}
+
 
 @dataclass(frozen=True)
 class CP(SelfSupervisedSurrogate):
@@ -39,7 +46,11 @@ class CP(SelfSupervisedSurrogate):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"model": "cnn", "rounds": 10, "batch": 250, "lr": 0.1, "step_size": 1.6 / 255},
-        "class": {"scope": "class", "rounds": 1000, "train_batches": 20, "noise_batches": 20, "steps": 1},
+        "class": _CLASS,
+        "moco": _MOCO,
+        "class-moco": _CLASS | _MOCO,
+        "byol": _BYOL | {"steps": 1, "step_size": 0.16 / 255},
+        "class-byol": _CLASS | _BYOL,
         "class-quick": {
             "scope": "class", "model": "cnn", "rounds": 20, "batch": 250, "lr": 0.1, "steps": 1,
         },
