@@ -9,7 +9,12 @@
 
 TAP, of which surrogate and steps see strongly augmented images.
 
-Differs from the paper: as TAP; and the surrogate's rate rises and falls once, with a warm-up of a quarter of the steps.
+Differs from the published code:
+* noise begins at a random point, uniform within the budget; there it begins at none;
+* the surrogate is trained as any network here, with a weight decay of 5e-4 and Nesterov's momentum, its rate rising for
+  a quarter of the steps and falling from then; there with 1e-4 and plain momentum, its rate rising and falling by epochs;
+* restarts are ours: an image keeps the one that was best for it as it is, not augmented;
+* the change is rounded to nearest; the published code cuts fractions off.
 """
 
 from dataclasses import dataclass

@@ -12,6 +12,7 @@ EM, of which both turns see strongly augmented images: what survives that also s
 
 Differs from the paper:
 * noise is searched for image by image, all of it in every round; the published code visits as many random batches;
+* the gradients of the surrogate's weights are cut at a norm of 5, as EM's are; the published code does not cut them;
 * the change is added in floating point and rounded once, by `release`; the published code cuts fractions off.
 """
 

@@ -16,8 +16,8 @@ Differs from the paper:
 * sample-wise noise begins at random and needs no label; the published one begins at class-wise noise, which does;
 * one network on one device; the published code needs two GPUs;
 * views are those of `training.Contrastive`; the published code draws crops of a fifth of the area and more;
-* the surrogate's rate falls along a cosine to 0 from the start; published, it rises for ten epochs first, and to the end
-  keeps a thousandth of its peak;
+* the surrogate's rate falls along a cosine to 0 from the start; published, it rises for ten epochs first, and a
+  thousandth of it is left at the end;
 * the queue of MoCo is ours, 2,048 codes long; the published one has 4,096.
 """
 

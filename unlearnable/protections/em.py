@@ -38,7 +38,8 @@ from unlearnable.training import forward
 class EM(Staged):
     """Noise and network minimise the same training error in turn, until nothing is left to learn from the images.
 
-    scope: "sample" gives every image its own noise, "class" every class. `steps` is 20 sample-wise, 1 class-wise.
+    scope: "sample" gives every image its own noise, "class" every class, for which the preset `class` takes 1 of
+    the 20 `steps`.
     Raises ValueError for an unknown scope.
     """
 

@@ -9,7 +9,10 @@
 
 TAP against a network at every stage of its training, whose mistakes differ as much as those of different networks.
 
-Differs from the paper: the plain form, without feature alignment and variance reduction; other epochs and rates.
+Differs from the paper:
+* the plain form, without feature alignment and variance reduction, which take half of the checkpoints, 15;
+* noise begins at a random point, uniform within the budget; in the published code at the image;
+* other epochs and rates.
 """
 
 from dataclasses import dataclass
