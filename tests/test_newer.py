@@ -1,11 +1,13 @@
 """Protections of 2024 to 2026: one step of each against the paper's, written by hand, and what they promise."""
 
+import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fits import delta_of
+from fits import delta_of, resumed
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,13 +16,14 @@ from unlearnable.models import build
 from unlearnable.models.generator import Generator
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget, to_float
-from unlearnable.protections import protection
+from unlearnable.protections import protection, pue
+from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.protections._pgd import frozen
 from unlearnable.protections._surrogate import Surrogate
 from unlearnable.protections.dune import DUNE, swarm
 from unlearnable.protections.game import Game, multiplier, payoff
-from unlearnable.protections.pue import PUE, shaken
+from unlearnable.protections.pue import PUE, Shaken, shaken
 from unlearnable.run import Run
 
 EPS = 8 / 255
@@ -91,35 +94,86 @@ def test_dune_without_colour_is_the_spatial_branch(small: ImageSet, run: Run) ->
     assert (1 - published.colour) * published.budget.eps == pytest.approx(EPS)
 
 
-def test_one_step_of_pue_is_the_papers(small: ImageSet, run: Run) -> None:
-    """The sign of the sum of gradients over weights moved by 0, by draws of 0.05 and by draws of 0.1."""
-    method = PUE(scope="sample", model="lenet", rounds=1, train_steps=1, steps=1, batch=96, weight_noise=0.1, draws=2)
-    assert method.levels == [0.0, 0.05, 0.1]
-    surrogate = Surrogate.start("lenet", small, run, "pue", method.lr, method.momentum, method.weight_decay)
-    own = surrogate.network
-    order = torch.randperm(96, generator=run.rng("pue-order", 0))
-    x, y = to_float(small.images), small.labels
-    draws = run.rng("pue-weights", 0)
-    optimiser = torch.optim.SGD(own.parameters(), method.lr, method.momentum, weight_decay=method.weight_decay)
-    for level in method.levels:
-        slopes = moved_slopes(own, list(own.parameters()), x[order], y[order], level, 2, draws)
-        for weight, slope in zip(own.parameters(), slopes, strict=True):
-            weight.grad = slope
-        nn.utils.clip_grad_norm_(own.parameters(), 5.0)
-        optimiser.step()
-    judge, draws, delta = (
-        frozen(own, run, folded=False),
-        run.rng("pue-view", 0, 0),
-        torch.zeros_like(x).requires_grad_(),
-    )
-    total = torch.zeros_like(x)
-    for level in method.levels:
-        (slope,) = moved_slopes(judge, [delta], x, y, level, 2, draws)
-        total += slope
-    wanted = (x - 0.8 / 255 * total.sign()).clamp(0, 1) - x
-    sure = (total.abs() > total.abs().max() * 1e-4) | (total == 0)
+PUE_SMALL: dict[str, Any] = {"scope": "sample", "model": "lenet", "train_steps": 1, "steps": 1, "batch": 96,
+                             "weight_noise": 0.1, "draws": 2}  # fmt: skip
+
+
+def pue_surrogate(method: PUE, data: ImageSet, run: Run) -> Surrogate:
+    return Surrogate.start("lenet", data, run, "pue", method.lr, method.momentum, method.weight_decay)
+
+
+@pytest.mark.parametrize(("errors", "levels"), [([0.7], [0.0]), ([0.7, 0.4, 0.6], [0.0, 0.05, 0.1])])
+def test_one_turn_of_pues_surrogate_is_the_published_one(
+    errors: list[float], levels: list[float], small: ImageSet, run: Run
+) -> None:
+    """A step at every level with the mean over its draws, each of them counting one of all draws at all levels."""
+    method, images = PUE(**PUE_SMALL), NoisyImages(small, Budget("linf", EPS), run)
+    ours, hand = pue_surrogate(method, small, run), pue_surrogate(method, small, run)
+    method._train(ours, images, run, 0, errors)
+    order, draws = torch.randperm(96, generator=run.rng("pue-order", 0)), run.rng("pue-weights", 0)
+    for level in levels:
+        slopes = moved_slopes(hand.network, list(hand.network.parameters()), *images.clean(order), level, 2, draws)
+        for weight, slope in zip(hand.network.parameters(), slopes, strict=True):
+            weight.grad = slope / len(levels)
+        nn.utils.clip_grad_norm_(hand.network.parameters(), 5.0)
+        hand.optimiser.step()
+    for one, other in zip(ours.network.parameters(), hand.network.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(("errors", "levels"), [([0.7], [0.0]), ([0.7, 0.4, 0.6], [0.0, 0.05, 0.1])])
+def test_one_turn_of_pues_noise_is_the_published_one(
+    errors: list[float], levels: list[float], small: ImageSet, run: Run
+) -> None:
+    """A step of the whole size at every level, by the sign of the sum of gradients over its draws."""
+    method, x, y = PUE(**PUE_SMALL), to_float(small.images), small.labels
+    judge, draws = frozen(pue_surrogate(method, small, run).network, run, folded=False), run.rng("draws")
+    found = method._search(judge, x, y, torch.zeros_like(x), run.rng("draws"), run, errors)
+    wanted, sure = torch.zeros_like(x), torch.ones_like(x, dtype=torch.bool)
+    for level in levels:
+        (slope,) = moved_slopes(judge, [wanted.requires_grad_()], x, y, level, 2, draws)
+        wanted = ((x + wanted - 0.8 / 255 * slope.sign()).clamp(0, 1) - x).detach()
+        sure &= (slope.abs() > slope.abs().max() * 1e-4) | (slope == 0)
     assert sure.float().mean() > 0.5
-    assert ((delta_of(method, small, run) - wanted)[sure].abs() < EPS / 64).float().mean() > 0.99
+    assert ((found - wanted)[sure].abs() < EPS / 64).float().mean() > 0.99
+    assert float(found.abs().max()) == pytest.approx(len(levels) * 0.8 / 255, rel=1e-4)
+
+
+def test_pue_shakes_to_the_end_once_it_has_begun_also_where_it_was_cut_off(
+    small: ImageSet, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, shaking = PUE(**PUE_SMALL, rounds=4), []
+    search, errors = PUE._search, iter([0.7, 0.4, 0.9, 0.9, 0.7, 0.4, 0.9, 0.9])
+
+    def watched(self: PUE, *arguments: Any) -> torch.Tensor:
+        shaking.append(len(self._now(arguments[-1])) > 1)
+        return search(self, *arguments)
+
+    monkeypatch.setattr(PUE, "_search", watched)
+    monkeypatch.setattr(PUE, "_error", lambda *_: next(errors))
+    whole = delta_of(method, small, run)
+    assert shaking == [False, False, True, True]
+    assert torch.equal(resumed(lambda again: delta_of(method, small, again), run, tmp_path, 3), whole)
+    assert shaking[4:] == [False, False, True, True]
+
+
+def test_pue_holds_one_shaken_network_at_a_time(small: ImageSet, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the one that comes after it, while it is drawn: fifty of them with their activations fill a memory."""
+    method, living, most = PUE(**PUE_SMALL | {"draws": 5}), weakref.WeakSet[Shaken](), []
+
+    class Counted(Shaken):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            living.add(self)
+            most.append(len(living))
+
+    monkeypatch.setattr(pue, "Shaken", Counted)
+    surrogate, images = pue_surrogate(method, small, run), NoisyImages(small, Budget("linf", EPS), run)
+    method._train(surrogate, images, run, 0, [0.1])
+    x, y = images.clean(torch.arange(8))
+    method._search(method._judge(surrogate, run), x, y, torch.zeros_like(x), run.rng("draws"), run, [0.1])
+    assert len(most) == 20
+    assert max(most) <= 2
 
 
 def moved_slopes(

@@ -1,6 +1,6 @@
 """The network that a perturbation is sought against, while both are being made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,18 +41,17 @@ class Surrogate:
 
     def step(
         self, x: Pixels, y: Labels, run: Run, lr: float | None = None, clip: float | None = None,
-        forms: Sequence[nn.Module] = (),
+        forms: Iterable[nn.Module] = (), share: float = 1.0,
     ) -> None:  # fmt: skip
         """One step of SGD on the cross-entropy of a batch. lr: from now on; clip: of the norm of gradients; forms: of
-        the network, of whose errors the mean is taken instead of its own.
+        the network, whose errors count instead of its own, one after the other; share: what each of them counts.
         """
         self.network.train()
         if len(x) == 1:  # batch normalisation has no variance over one image
             x, y = x.repeat(2, 1, 1, 1), y.repeat(2)
-        errors = [F.cross_entropy(forward(form, x, run), y) for form in forms or (self.network,)]
-        loss = torch.stack(errors).mean()
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        for form in forms or (self.network,):
+            (share * F.cross_entropy(forward(form, x, run), y)).backward()
         run.average(weight.grad for weight in self.network.parameters() if weight.grad is not None)
         if clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), clip)

@@ -12,7 +12,7 @@ TAP, of which surrogate and steps see strongly augmented images.
 Differs from the published code:
 * noise begins at a random point, uniform within the budget; there it begins at none;
 * the surrogate is trained as any network here, with a weight decay of 5e-4 and Nesterov's momentum, its rate rising for
-  a quarter of the steps and falling from then; there with 1e-4 and plain momentum, its rate rising and falling by epochs;
+  a quarter of the steps and then falling; there with 1e-4 and plain momentum, and a rate that is set once an epoch;
 * restarts are ours: an image keeps the one that was best for it as it is, not augmented;
 * the change is rounded to nearest; the published code cuts fractions off.
 """

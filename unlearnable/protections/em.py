@@ -33,6 +33,8 @@ from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import forward
 
+_QUICK: dict[str, Any] = {"model": "cnn", "train_steps": 10, "batch": 128, "stop_error": 0.0}
+
 
 @dataclass(frozen=True)
 class EM(Staged):
@@ -46,25 +48,9 @@ class EM(Staged):
     needs_labels = True
     needs_images: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {
-            "model": "cnn",
-            "rounds": 16,
-            "train_steps": 10,
-            "steps": 5,
-            "step_size": 1.6 / 255,
-            "batch": 128,
-            "stop_error": 0.0,
-        },
+        "quick": _QUICK | {"rounds": 16, "steps": 5, "step_size": 1.6 / 255},
         "class": {"scope": "class", "steps": 1},
-        "class-quick": {
-            "scope": "class",
-            "steps": 1,
-            "model": "cnn",
-            "rounds": 10,
-            "train_steps": 10,
-            "batch": 128,
-            "stop_error": 0.0,
-        },
+        "class-quick": _QUICK | {"scope": "class", "rounds": 10, "steps": 1},
     }
 
     budget: Budget = field(default=LINF8)
@@ -95,21 +81,24 @@ class EM(Staged):
             self.model, data, run, self.stage, self.lr, self.momentum, self.weight_decay
         )  # fmt: skip
         mine = run.shard(len(data)) if self.scope == "sample" else torch.arange(len(data))
-        state = surrogate.state | {"delta": images.table}
+        errors: list[float] = []
+        state = surrogate.state | {"delta": images.table} | self._remembered(errors)
         for turn in run.loop(self.stage, self.rounds, state):
-            self._train(surrogate, images, run, turn)
+            self._train(surrogate, images, run, turn, errors)
             judge = self._judge(surrogate, run)
             for part, rows in enumerate(mine.split(self.batch)):
-                x, y = images.clean(rows)
-                loss = partial(self._loss, judge, y, run, run.rng(f"{self.stage}-view", turn, part))
-                term = Term("loss", loss, self.step_size)
-                images.keep(rows, descend([term], x, images.delta(rows), self.steps, self.budget)[0])
-            error = self._error(judge, images, mine, run)
+                rng = run.rng(f"{self.stage}-view", turn, part)
+                images.keep(rows, self._search(judge, *images.clean(rows), images.delta(rows), rng, run, errors))
+            errors.append(error := self._error(judge, images, mine, run))
             run.report(self.stage, turn + 1, self.rounds, {"error": error})
             if error <= self.stop_error:
                 run.stop(self.stage, self.rounds, state, f"error {error:.4f} after {turn + 1} rounds")
                 break
         return images.sample_wise() if self.scope == "sample" else images.class_wise()
+
+    def _remembered(self, errors: list[float]) -> dict[str, Any]:
+        """What a checkpoint keeps of the errors of earlier rounds: nothing."""
+        return {}
 
     def _judge(self, surrogate: Surrogate, run: Run) -> nn.Module:
         """The surrogate as noise is sought against it."""
@@ -123,10 +112,19 @@ class EM(Staged):
         """The learning rate of the surrogate in a round."""
         return self.lr
 
+    def _search(
+        self, judge: nn.Module, x: Pixels, y: Labels, delta: Pixels, rng: torch.Generator, run: Run, errors: list[float]
+    ) -> Pixels:  # fmt: skip
+        """The noise's turn: delta of a batch, `steps` further."""
+        term = Term("loss", partial(self._loss, judge, y, run, rng), self.step_size)
+        return descend([term], x, delta, self.steps, self.budget)[0]
+
     def _loss(self, judge: nn.Module, y: Labels, run: Run, rng: torch.Generator, pixels: Pixels) -> Tensor:
         return F.cross_entropy(forward(judge, self._view(pixels, rng), run), y, reduction="sum")
 
-    def _train(self, surrogate: Surrogate, images: NoisyImages, run: Run, turn: int) -> None:
+    def _train(
+        self, surrogate: Surrogate, images: NoisyImages, run: Run, turn: int, errors: list[float]
+    ) -> None:  # fmt: skip
         """The surrogate's turn: train_steps batches of SGD on the protected images, the order going on across turns."""
         for step in range(turn * self.train_steps, (turn + 1) * self.train_steps):
             x, y = images.noisy(images.drawn(self.stage, step, self.batch))

@@ -8,13 +8,14 @@
 | u_p, draws of it at each level | draws |
 | batches of training in a round, the error at which it stops | train_steps, stop_error |
 
-EM, of which both turns see the surrogate with its weights moved at random: what is easiest to learn then is so for all
-networks near it, and who moves the weights of a victim a little does not get away from it.
+EM until its error falls below a half. From then on both turns see the surrogate with its weights moved at random, and
+take a step at each level: what is easiest to learn then is so for all networks near it, and who moves the weights of a
+victim a little does not get away from it.
 
 Differs from the published code:
-* an image's steps sum the levels' gradients, as there; the surrogate, which takes one step a level there, has as many
-  draws at each of them here as the noise has (there 100);
-* at most `rounds` rounds, and rounding as in EM;
+* the surrogate has as many draws at each level as the noise has; there 100;
+* the norm of its gradients is cut once a level; there after every draw;
+* at most `rounds` rounds, rounding, and the search set of class-wise noise are EM's;
 * weights of a small network are larger, and there are fewer of them: the quick presets have noise of their own.
 """
 
@@ -30,12 +31,13 @@ from torch.nn import functional as F
 
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._noise import NoisyImages
+from unlearnable.protections._pgd import Term, descend
 from unlearnable.protections._surrogate import Surrogate
 from unlearnable.protections.em import EM
 from unlearnable.run import Run
 from unlearnable.training import forward
 
-_QUICK: dict[str, Any] = {"model": "cnn", "rounds": 12, "train_steps": 10, "batch": 128, "stop_error": 0.0,
+_QUICK: dict[str, Any] = {"model": "cnn", "rounds": 12, "train_steps": 10, "stop_error": 0.0,
                           "weight_noise": 0.05, "weight_step": 0.05, "draws": 1}  # fmt: skip
 
 
@@ -55,6 +57,7 @@ class PUE(EM):
     scope: Literal["sample", "class"] = "class"
     steps: int = 1
     stop_error: float = 0.1
+    batch: int = 128
     weight_noise: float = 0.25
     weight_step: float = 0.05
     draws: int = 10
@@ -72,25 +75,52 @@ class PUE(EM):
         """Standard deviations of the noise on the weights, rising."""
         return [step * self.weight_step for step in range(round(self.weight_noise / self.weight_step) + 1)]
 
+    def _remembered(self, errors: list[float]) -> dict[str, Any]:
+        """All of them: once below a half, weights are shaken to the end."""
+        return {"errors": errors}
+
+    def _now(self, errors: list[float]) -> list[float]:
+        """The levels of this round: until the surrogate has learned something that noise could undo, none but 0."""
+        return self.levels if min(errors, default=1.0) < 0.5 else [0.0]
+
     def _judge(self, surrogate: Surrogate, run: Run) -> nn.Module:
         """With weights of its own, not folded: it is those that are moved."""
         return surrogate.judge(run, folded=False)
 
-    def _loss(self, judge: nn.Module, y: Labels, run: Run, rng: torch.Generator, pixels: Pixels) -> Tensor:
-        """The mean over the levels of the mean over their draws."""
-        levels = [list(shaken(judge, level, self.draws, rng)) for level in self.levels]
-        error = partial(F.cross_entropy, target=y, reduction="sum")
-        errors = [torch.stack([error(forward(form, pixels, run)) for form in forms]).mean() for forms in levels]
-        return torch.stack(errors).mean()
+    def _search(
+        self, judge: nn.Module, x: Pixels, y: Labels, delta: Pixels, rng: torch.Generator, run: Run, errors: list[float]
+    ) -> Pixels:  # fmt: skip
+        """In each of the steps, one for every level."""
+        for level in self._now(errors) * self.steps:
+            term = Term("loss", partial(self._slope, judge, y, level, rng, run), self.step_size)
+            delta, _ = descend([term], x, delta, 1, self.budget)
+        return delta
 
-    def _train(self, surrogate: Surrogate, images: NoisyImages, run: Run, turn: int) -> None:
-        """At every batch a step for each level, with the mean over its draws."""
+    def _slope(
+        self, judge: nn.Module, y: Labels, level: float, rng: torch.Generator, run: Run, pixels: Pixels
+    ) -> Tensor:
+        """Something with the gradient that the errors of all draws have together. They are taken one by one: so many
+        networks at once would not fit into memory.
+        """
+        slope = torch.zeros_like(pixels)
+        for form in shaken(judge, level, self.draws, rng):
+            point = pixels.detach().requires_grad_()
+            error = F.cross_entropy(forward(form, point, run), y, reduction="sum")
+            slope += torch.autograd.grad(error, point)[0]
+        return (slope * pixels).sum()
+
+    def _train(
+        self, surrogate: Surrogate, images: NoisyImages, run: Run, turn: int, errors: list[float]
+    ) -> None:  # fmt: skip
+        """At every batch a step for each level, down the sum over its draws of the error over all draws there are."""
+        levels = self._now(errors)
         for step in range(turn * self.train_steps, (turn + 1) * self.train_steps):
             x, y = images.noisy(images.drawn(self.stage, step, self.batch))
             rng = run.rng(f"{self.stage}-weights", step)
-            for level in self.levels:
-                forms = list(shaken(surrogate.network, level, self.draws, rng))
-                surrogate.step(x, y, run, clip=5.0, forms=forms)
+            for level in levels:
+                forms = shaken(surrogate.network, level, self.draws, rng)
+                share = 1 / (len(levels) * (self.draws if level else 1))
+                surrogate.step(x, y, run, clip=5.0, forms=forms, share=share)
 
 
 class Shaken(nn.Module):
