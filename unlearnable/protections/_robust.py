@@ -21,6 +21,11 @@ from unlearnable.protections._surrogate import Surrogate
 from unlearnable.run import Run
 from unlearnable.training import attack, forward
 
+IMAGENET: dict[str, Any] = {
+    "iterations": 3000, "decay": 1200, "steps": 7, "step_size": 2 / 255, "attack_steps": 7, "views": 4,
+}  # fmt: skip
+"""REM's and SEM's for the first hundred classes."""
+
 
 @dataclass(frozen=True)
 class RobustSurrogate(Staged, ABC):

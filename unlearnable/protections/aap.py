@@ -44,6 +44,7 @@ class AAP(FixedSurrogate):
         "quick": {
             "model": "cnn", "epochs": 20, "lr": 0.1, "surrogate_batch": 64, "steps": 40, "step_size": 1 / 255,
         },
+        "cifar100": {"strength": 0.8},
     }  # fmt: skip
 
     lr: float = 0.5

@@ -38,6 +38,7 @@ class AUE(EM):
         "quick": {
             "model": "cnn", "rounds": 16, "train_steps": 20, "steps": 5, "step_size": 1.6 / 255, "batch": 128,
         },
+        "cifar100": {"strength": 1.0},
     }  # fmt: skip
 
     rounds: int = 60

@@ -2,16 +2,18 @@
 
 | paper | here |
 |---|---|
-| epsilon | budget; 8/255 as everywhere here, 0.5 in L2 there |
+| epsilon, 0.5 in L2 | budget; 8/255 by default, as everywhere here; the preset `paper` has theirs |
 | a pre-trained network | model, epochs, lr, surrogate_batch |
 | 100 steps of epsilon / 5 down the loss | steps, step_size |
 | adversarially trained instead, as later benchmarks have it | radius, attack_steps |
 
 Images that a trained network is surer of than before: less is left to learn from them, and what is added is no help.
 
-Differs from the paper: it begins at a random point; the surrogate's rate rises and falls once.
+Differs from the published code: it begins at a random point, there at the image; the surrogate's rate rises and falls
+once.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,6 +26,7 @@ from unlearnable.protections._fixed import FixedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Worst
 
+_SIDE = math.sqrt(3 * 32 * 32)  # a length over a picture of CIFAR-10 is that many times its root mean square
 _QUICK = {"model": "cnn", "epochs": 20, "surrogate_batch": 64, "steps": 20}
 
 
@@ -37,6 +40,7 @@ class Hypocritical(FixedSurrogate):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": _QUICK,
+        "paper": {"budget": {"norm": "l2", "eps": 0.5 / _SIDE}, "step_size": 0.1 / _SIDE, "model": "vgg16"},
         "robust": {"radius": 4 / 255},
         "robust-quick": _QUICK | {"radius": 4 / 255, "attack_steps": 4},
     }

@@ -3,7 +3,7 @@
 | paper | here |
 |---|---|
 | epsilon, an L2 radius of sqrt(3hw) * 6/255 | budget of the preset `paper`: a root mean square of 6/255 |
-| patch size p at 32 px | patch |
+| patch size p, 8 px; 32 px on ImageNet | patch |
 | class separation of the synthetic points | class_sep |
 
 Differs from the paper:
@@ -27,6 +27,8 @@ from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
 from unlearnable.protections._noise import own_noise
 from unlearnable.run import Run
 
+_PAPER: dict[str, Any] = {"budget": {"norm": "l2", "eps": 6 / 255}, "overdrive": 1.0}
+
 
 @dataclass(frozen=True)
 class LSP:
@@ -39,7 +41,8 @@ class LSP:
     needs_images: ClassVar[bool] = False
     transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"budget": {"norm": "l2", "eps": 6 / 255}, "overdrive": 1.0},
+        "paper": _PAPER,
+        "imagenet": _PAPER | {"patch": 32},
     }
 
     budget: Budget = field(default=LINF8)

@@ -50,6 +50,7 @@ class PUE(EM):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": _QUICK,
+        "cifar100": {"train_steps": 20},
         "sample": {"scope": "sample", "steps": 20, "stop_error": 0.01},
         "sample-quick": _QUICK | {"scope": "sample", "steps": 5, "step_size": 1.6 / 255},
     }

@@ -12,7 +12,9 @@
 Differs from the paper:
 * the perturbation is added in floating point and rounded once, by `release`; the published one is rounded to whole
   grey levels before the surrogate sees it;
-* the last pass over all images keeps the short batch that the published one drops.
+* the last pass over all images keeps the short batch that the published one drops;
+* of the setting for ImageNet: the adversary's steps are 2 rho_a / 7 = 1.14/255 long, there 1/255; crops are padded,
+  there of random size.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from torch import nn
 
 from unlearnable.pixels import Labels
 from unlearnable.protections._pgd import Term
-from unlearnable.protections._robust import RobustSurrogate
+from unlearnable.protections._robust import IMAGENET, RobustSurrogate
 from unlearnable.run import Run
 
 
@@ -39,6 +41,7 @@ class REM(RobustSurrogate):
             "radius": 2 / 255, "model": "cnn", "iterations": 300, "decay": 240, "lr": 0.03, "steps": 5,
             "step_size": 3.2 / 255, "attack_steps": 4, "views": 1, "inner_steps": 2,
         },
+        "imagenet": IMAGENET | {"inner_steps": 7},
     }  # fmt: skip
 
     views: int = 5

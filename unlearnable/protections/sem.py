@@ -21,7 +21,7 @@ from torch import nn
 
 from unlearnable.pixels import Labels
 from unlearnable.protections._pgd import Term
-from unlearnable.protections._robust import RobustSurrogate
+from unlearnable.protections._robust import IMAGENET, RobustSurrogate
 from unlearnable.run import Run
 
 
@@ -34,6 +34,7 @@ class SEM(RobustSurrogate):
             "radius": 2 / 255, "model": "cnn", "iterations": 400, "decay": 320, "lr": 0.03, "steps": 5,
             "step_size": 3.2 / 255, "attack_steps": 4, "views": 1,
         },
+        "imagenet": IMAGENET,
     }  # fmt: skip
 
     views: int = 5

@@ -38,6 +38,7 @@ class SEP(FixedSurrogate):
             "model": "cnn", "epochs": 12, "checkpoints": 6, "surrogate_batch": 64, "steps": 15, "step_size": 2 / 255,
             "batch": 128,
         },
+        "paper": {"budget": {"norm": "linf", "eps": 2 / 255}},
     }  # fmt: skip
 
     epochs: int = 60
