@@ -265,12 +265,43 @@ def test_other_sites_and_names_are_not_answered() -> None:
     assert asked(guard) == 421
     assert asked(guard, host=here, origin="http://evil.example") == 403
     assert asked(guard, host=here, origin="null") == 403
-    assert asked(guard, "/gradio_api/file=http://10.0.0.1/", host=here) == 403
-    assert asked(guard, "/gradio_api/proxy=https://a.hf.space/", host=here) == 403
     assert asked(guard, "/gradio_api/upload", "POST", host=here, content_length=str(1 << 20)) == 200
     assert asked(guard, "/gradio_api/upload", "POST", host=here, content_length=str(2 << 20)) == 413
     assert asked(guard, "/gradio_api/upload", "POST", host=here) == 411
     assert asked(Guard(well, Address("0.0.0.0", exposed=True).hosts, Limits()), host="mine.example") == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "file=http://evil.example/a.png",
+        "file/http://evil.example/a.png",  # another name of the same, which Gradio keeps for old pages
+        "file/HTTPS://evil.example/a.png",
+        "file//http://evil.example/a.png",
+        "file/%68ttp%3a//evil.example/a.png",
+        "file/%2568ttp://evil.example/a.png",
+        "file= http://evil.example/a.png",
+        "proxy=https://a.hf.space/",
+        "%70roxy=https:/a.hf.space/",
+    ],
+)
+def test_no_address_makes_the_server_fetch_from_elsewhere(path: str) -> None:
+    guard = Guard(well, Address().hosts, Limits())
+    assert asked(guard, f"/gradio_api/{path}", host="127.0.0.1:7860") == 403
+
+
+def test_a_picture_that_another_site_shows_is_not_asked_of_the_page() -> None:
+    """Such a request has no Origin; what a browser says instead is Sec-Fetch-Site."""
+    guard, path = Guard(well, Address().hosts, Limits()), "/session/token/protected.zip"
+
+    def status(path: str, site: str, **headers: str) -> int:
+        return asked(guard, path, host="127.0.0.1:7860", sec_fetch_site=site, **headers)
+
+    assert [status(path, site) for site in ("none", "same-origin", "same-site", "cross-site")] == [200, 200, 403, 403]
+    followed = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert status("/", "cross-site", **followed) == 200, "a link to the page itself may be followed"
+    assert status("/", "cross-site", sec_fetch_mode="navigate", sec_fetch_dest="iframe") == 403
+    assert status(path, "cross-site", **followed) == 403
 
 
 def test_only_this_computer_unless_it_is_said(command: Command) -> None:

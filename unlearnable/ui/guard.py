@@ -1,9 +1,10 @@
 """In front of every request: whom the page answers, how much it takes, and where a browser may load from."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from unlearnable.ui.uploads import Limits
 
@@ -25,6 +26,7 @@ _HEADERS = (
     (b"x-dns-prefetch-control", b"off"),
 )
 _FORM = 1 << 16  # bytes of a form beside its files, for each file
+_ELSEWHERE = re.compile(r"[=/]\s*https?:|/proxy=", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Guard:
             return 421, "this page goes by 127.0.0.1 or localhost alone"
         if scope["type"] == "websocket":
             return 403, "this page speaks HTTP alone"
-        if "origin" in headers and urlsplit(headers["origin"]).netloc != host:
+        if _of_another_page(scope, headers, host):
             return 403, "requests of other pages are refused"
         if _leads_away(scope["path"]):
             return 403, "this page fetches nothing from elsewhere"
@@ -77,9 +79,26 @@ def _name(address: str) -> str | None:
         return None
 
 
+def _of_another_page(scope: Message, headers: Mapping[str, str], host: str) -> bool:
+    """Browsers say Origin with what changes something, Sec-Fetch-Site with all, pictures too; a link may be followed
+    to the page itself.
+    """
+    if "origin" in headers and urlsplit(headers["origin"]).netloc != host:
+        return True
+    followed = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    if scope["method"] == "GET" and scope["path"] == "/" and followed:
+        return False
+    return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+
 def _leads_away(path: str) -> bool:
-    """Gradio would fetch an address given as a file, and pass on to spaces of its maker's."""
-    return "=http:" in path or "=https:" in path or "/proxy=" in path
+    """Gradio would fetch an address given as a file, by either of its two routes, and pass on to spaces of its maker's.
+
+    What is still encoded is decoded here, so that nobody after this does it first.
+    """
+    while (plain := unquote(path)) != path:
+        path = plain
+    return _ELSEWHERE.search(path) is not None
 
 
 def _with_headers(send: Send) -> Send:
