@@ -9,7 +9,9 @@ import pytest
 from commands import Command, picture, refused
 from jobs import tree
 
+from unlearnable import job
 from unlearnable.job import remote
+from unlearnable.run import Run
 
 OPTIONS = ("--method", "lsp", "--json", "--device", "cpu")
 
@@ -81,19 +83,64 @@ def test_what_cannot_be_reached_is_said_in_one_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "src"]
 
 
-def test_an_upload_that_breaks_is_put_again_with_resume(
-    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def begun(command: Command, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a job says that is stopped while it delivers."""
+
     def broken(*_: object) -> None:
         raise OSError("connection reset")
 
     with monkeypatch.context() as patch:
         patch.setattr(remote, "_put", broken)
-        said = refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
+        return refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
+
+
+def test_an_upload_that_breaks_is_put_again_with_resume(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = begun(command, monkeypatch)
     assert "'memory://dst' cannot be written: OSError connection reset" in said
     assert "--resume goes on" in refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
     done = command("protect", "memory://src", "memory://dst", *OPTIONS, "--resume")
     assert (done.code, done.json["protected"], done.json["images_per_second"]) == (0, 4, 0)
+    assert not list((tmp_path / "cache/unlearnable").iterdir())
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--overwrite", ""])
+def test_a_dry_run_leaves_a_job_that_was_begun_as_it_is(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    begun(command, monkeypatch)
+    before = tree(tmp_path / "cache")
+    ended = command("protect", "memory://src", "memory://dst", *OPTIONS, "--dry-run", *filter(None, [flag]))
+    assert ended.code == (0 if flag else 2), ended
+    assert tree(tmp_path / "cache") == before
+    done = command("protect", "memory://src", "memory://dst", *OPTIONS, "--resume")
+    assert (done.code, done.json["images_per_second"]) == (0, 0), "all of it was done before"
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--overwrite", ""])
+def test_a_second_process_leaves_what_the_first_has_fetched(
+    tmp_path: Path, memory: Any, command: Command, run: Run, flag: str
+) -> None:
+    words = ["protect", "memory://src", "memory://dst", *OPTIONS, *filter(None, [flag])]
+    with remote.places("memory://src", "memory://dst", False, False) as (source, _):
+        source.fetch(run)
+        said = refused(command(*words))
+        assert "another process is at 'memory://dst'" in said
+        assert tree(source.path) == tree(tmp_path / "src")
+        assert command(*words, "--dry-run").code == (2 if flag == "--resume" else 0), "it has a folder of its own"
+    assert not list((tmp_path / "cache/unlearnable").iterdir())
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS).code == 0
+
+
+def test_a_dry_run_that_is_stopped_leaves_nothing(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "dry_run", interrupted)
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS, "--dry-run").code == 130
     assert not list((tmp_path / "cache/unlearnable").iterdir())
 
 

@@ -67,7 +67,8 @@ def protect(args: Namespace, run: "Run") -> Answer:
     """Protects a collection."""
     from unlearnable.job import remote
 
-    with remote.places(args.source, args.destination, args.resume, args.overwrite) as (source, destination):
+    asked = (args.source, args.destination, args.resume, args.overwrite, args.dry_run)
+    with remote.places(*asked) as (source, destination):
         if destination.remote and not args.resume:
             destination.refuse_taken(args.overwrite)
         if source.remote:

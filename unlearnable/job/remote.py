@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from unlearnable.extras import imported, told
 from unlearnable.files import BOOKKEEPING
 from unlearnable.files.shards import expanded
@@ -105,30 +107,38 @@ class Place:
 
 
 @contextmanager
-def places(source: str, destination: str, resume: bool, overwrite: bool) -> Iterator[tuple[Place, Place]]:
+def places(
+    source: str, destination: str, resume: bool, overwrite: bool, dry_run: bool = False
+) -> Iterator[tuple[Place, Place]]:
     """Both ends of a job, with a folder on this machine for those that are remote. It goes once all is done, and stays
-    where the block was left by an exception, so that the job can be resumed. Raises ValueError."""
-    work = workplace(source, destination)
-    ends = [Place(given, work / side / _last(given)) if is_address(given) else Place(given, Path(given))
-            for side, given in (("from", source), ("to", destination))]  # fmt: skip
-    if not any(end.remote for end in ends):
-        yield ends[0], ends[1]
+    where the block was left by an exception, so that the job can be resumed. A dry run looks into the folder of the job
+    that it would resume, and removes nothing there; else it has one of its own, which goes whatever happens.
+
+    Raises ValueError, also where another process is at the same job."""
+    if not (is_address(source) or is_address(destination)):
+        yield Place(source, Path(source)), Place(destination, Path(destination))
         return
-    if _begun(work) and not (resume or overwrite):
-        raise ValueError(f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew")
-    if not resume:
-        shutil.rmtree(work, ignore_errors=True)
-    for end in ends:
-        if end.remote:
-            end.path.parent.mkdir(parents=True, exist_ok=True)
-    work.chmod(0o700)
-    try:
-        yield ends[0], ends[1]
-    except ValueError:
-        if not _begun(work):
-            shutil.rmtree(work)
-        raise
-    shutil.rmtree(work)
+    work = workplace(source, destination)
+    begun, goes_on = _begun(work), resume and work.is_dir()
+    keep = dry_run and goes_on
+    if dry_run and not goes_on:
+        work = work.with_name(f"{work.name}-dry")
+    with _taken(work, destination):
+        try:
+            if begun and not (resume or overwrite):
+                raise ValueError(
+                    f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew"
+                )
+            yield _end(source, work / "from", goes_on), _end(destination, work / "to", goes_on)
+        except ValueError:
+            keep = keep or _begun(work)
+            raise
+        except BaseException:
+            keep = keep or not dry_run
+            raise
+        finally:
+            if not keep:
+                shutil.rmtree(work)
 
 
 @contextmanager
@@ -145,6 +155,32 @@ def copies(source: str, destination: str, run: Run) -> Iterator[tuple[Path, Path
             with suppress(ValueError):  # without a manifest names are compared
                 partial.fetch(run)
         yield found[0], found[1]
+
+
+@contextmanager
+def _taken(work: Path, destination: str) -> Iterator[None]:
+    """The folder of a job, made where it is not there, for this process alone and no other user's eyes."""
+    work.mkdir(parents=True, exist_ok=True)
+    work.chmod(0o700)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another process is at {destination!r}: wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _end(given: str, folder: Path, goes_on: bool) -> Place:
+    """A path as it is, or an address with its place below that folder, which is emptied unless the job goes on."""
+    if not is_address(given):
+        return Place(given, Path(given))
+    if not goes_on:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    return Place(given, folder / _last(given))
 
 
 def _begun(work: Path) -> bool:
