@@ -11,7 +11,7 @@ import unlearnable
 ROOT = Path(unlearnable.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
-    ("pixels", "run", "extras"),
+    ("pixels", "run", "extras", "addresses"),
     ("provenance", "tracking"),
     ("files",),
     ("data", "models"),

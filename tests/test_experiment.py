@@ -297,3 +297,11 @@ def test_a_command_that_is_published_names_no_folder(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", words)
     said = 'unlearnable fit a, b out --key=my key.pem --eps 8/255 --bundles ["b", "home/me/absent"] --encoder'
     assert provenance.command() == f"{said} clip:openai/clip timm/resnet18"
+
+
+def test_a_command_that_is_published_opens_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["unlearnable", "protect", "ftp://alice:s3,cret@host/photos", "--x=https://host/a.tar?sig=s3=cret"]
+    words += ["memory://b/s-{0..9}.tar", "--track", "tensorboard:/home/me/runs"]
+    monkeypatch.setattr("sys.argv", words)
+    said = "unlearnable protect ftp://host/photos --x=https://host/a.tar memory://b/s-{0..9}.tar"
+    assert provenance.command() == f"{said} --track tensorboard:runs"

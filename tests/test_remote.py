@@ -10,9 +10,11 @@ from commands import Command, picture, refused
 from jobs import tree
 
 from unlearnable import job
+from unlearnable.addresses import shown
 from unlearnable.job import remote
 from unlearnable.run import Run
 
+BOX = "memory://alice:S3CRET@box"
 OPTIONS = ("--method", "lsp", "--json", "--device", "cpu")
 
 
@@ -148,3 +150,52 @@ def test_a_dry_run_puts_nothing(tmp_path: Path, memory: Any, command: Command) -
     assert command("protect", "memory://src", "memory://dst", *OPTIONS, "--dry-run").json["protected"] == 4
     assert not memory.exists("/dst")
     assert not list((tmp_path / "cache/unlearnable").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("'ftp://alice:S3CRET@host:21/photos' cannot be read", "'ftp://host:21/photos' cannot be read"),
+        ("https://host/a.tar?X-Signature=S3CRET: 403", "https://host/a.tar 403"),
+        ("https://S3CRET@host?key=S3CRET", "https://host"),
+        ("no SRC 'ftp:/alice:S3@CRET@host/photos'", "no SRC 'ftp:/host/photos'"),
+        ("s3://bucket/a@2x.png?", "s3://bucket/a@2x.png"),
+        ("photos/a@2x.png of C:/mine@home? eps 8/255", "photos/a@2x.png of C:/mine@home? eps 8/255"),
+    ],
+)
+def test_what_opens_a_place_is_not_said(text: str, said: str) -> None:
+    assert shown(text) == said
+
+
+def test_a_password_in_an_address_goes_nowhere(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.put(str(tmp_path / "src") + "/", "/alice:S3CRET@box/src/", recursive=True)
+    words = ["protect", f"{BOX}/src", f"{BOX}/dst", *OPTIONS[:2], "--card"]
+    monkeypatch.setattr("sys.argv", ["unlearnable", *words])
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "_put", lambda *_: 1 / 0)
+        ended = [command(*words, "--track", f"tensorboard:{tmp_path / 'runs'}")]
+    ended += [
+        command(*words),
+        command(*words, "--resume"),
+        command(*words),
+        command("verify", f"{BOX}/no", f"{BOX}/dst"),
+    ]
+    assert [end.code for end in ended] == [2, 2, 0, 2, 2]
+    assert "unlearnable verify memory://box/src memory://box/dst" in ended[2].out
+    ended += [command("fit", "lsp", f"{BOX}/src", "out"), command("protect", "a", "b", f"{BOX}/src")]
+    for place in ("ftp://alice:S3CRET@127.0.0.1:1/photos", "gopher://alice:S3CRET@host?S3CRET"):
+        ended.append(command("protect", place, "here"))
+    fetched(memory, "/alice:S3CRET@box/dst", tmp_path / "found")
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(kept) > 10
+    assert any("tfevents" in path.name for path in kept)
+    assert [path for path, data in kept.items() if b"S3CRET" in data or "S3CRET" in str(path)] == []
+    assert [end for end in ended if "S3CRET" in end.out + end.err] == []
+
+
+def test_an_address_without_a_path_is_kept_under_its_host_alone(tmp_path: Path, memory: Any) -> None:
+    place = "memory://alice:S3CRET@box?S3CRET"
+    with remote.places(place, str(tmp_path / "dst"), resume=False, overwrite=False) as (source, _):
+        assert source.path.name == "box"

@@ -123,6 +123,8 @@ def test_the_command_line_notes_a_victim_s_accuracy(tmp_path: Path, capsys: pyte
     assert [step for step, _ in scalars["train/test_acc"]] == list(range(1, EPOCHS + 1))
     assert str(round(scalars["train/test_acc"][-1][1], 3)) in json.dumps(said)
     assert f"epochs: {EPOCHS}" in flags
+    assert "test: test" in flags
+    assert str(tmp_path) not in flags, "where folders lie is nobody's business"
 
 
 def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], str]:
@@ -174,7 +176,7 @@ print([noted, flags, "FINISHED"])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tracker", READ)
-def test_each_tracker_has_the_figures(tracker: str, tmp_path: Path) -> None:
+def test_each_tracker_has_the_figures_and_not_what_was_typed(tracker: str, tmp_path: Path) -> None:
     """In processes of their own: trackers begin threads and servers."""
     pytest.importorskip(tracker)
     write = (
@@ -185,9 +187,10 @@ def test_each_tracker_has_the_figures(tracker: str, tmp_path: Path) -> None:
     local["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     said = ""
     for program in (write, READ[tracker]):
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, env=os.environ | local, capture_output=True, text=True,
-        )  # fmt: skip
+        words = [sys.executable, "-c", program, "ftp://alice:S3CRET@host"]
+        done = subprocess.run(words, cwd=tmp_path, env=os.environ | local, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         said = done.stdout
     assert ast.literal_eval(said) == [{1: 1.0, 2: 0.5}, {"eps": "8/255"}, "FINISHED"]
+    files = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert [path for path in files if b"S3CRET" in path.read_bytes()] == []

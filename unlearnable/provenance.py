@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from unlearnable import __version__
+from unlearnable.addresses import is_address, shown
 from unlearnable.run import Run
 
 
@@ -36,22 +37,25 @@ def provenance(run: Run) -> dict[str, Any]:
 
 def command() -> str:
     """What was typed; of paths the last part only where they are absolute, begin with . or ~ or are there, also behind
-    --flag= and in a list: records are published and folders are private.
+    --flag= or tensorboard: and in a list: records are published and folders are private. So is what opens an address.
     """
     program, *words = sys.argv
     if Path(program).name == "__main__.py":
         program = str(Path(program).parent)
-    return " ".join(map(_bare, [program, *words]))
+    return " ".join(map(bare, [program, *words]))
 
 
-def _bare(word: str) -> str:
-    """A word without the folders of what is a path for sure; 8/255 and a name of the hub are none."""
-    if "/" not in word:
+def bare(word: str) -> str:
+    """A word without the folders of what is a path for sure, and an address without what opens it; 8/255 and a name of
+    the hub are neither.
+    """
+    word = shown(word)
+    if "/" not in word or is_address(word):
         return word
     if word[0] in "/.~" or os.path.exists(word):
         return Path(word).name
-    parts = re.split(r"""([=,'"\[\]{}])""", word)
-    return word if len(parts) == 1 else "".join(map(_bare, parts))
+    parts = re.split(r"""([=,'"\[\]{}]|:(?!//))""", word)
+    return word if len(parts) == 1 else "".join(map(bare, parts))
 
 
 def commit() -> str:

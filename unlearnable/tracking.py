@@ -1,7 +1,8 @@
 """Experiment trackers: the figures that a run watches, in TensorBoard, Weights & Biases, MLflow or trackio.
 
 Off unless asked for. Where a tracker keeps or sends them is its own setting (WANDB_MODE, MLFLOW_TRACKING_URI,
-TRACKIO_DIR, ...); nothing but figures and flags is handed over: no picture, no code, no text of the terminal.
+TRACKIO_DIR, ...); nothing but figures and flags is handed over: no picture, no code, no text of the terminal; of the
+flags no folder and nothing that opens an address.
 """
 
 import os
@@ -49,7 +50,11 @@ class Wandb:
     """A run of a project of Weights & Biases."""
 
     def __init__(self, wandb: Any, name: str, flags: Flags) -> None:
-        quiet = wandb.Settings(console="off", disable_code=True, disable_git=True, silent=True)
+        quiet = wandb.Settings(
+            console="off", disable_code=True, disable_git=True, silent=True,
+            x_disable_meta=True,  # else the command as it was typed, the folder, the user and the machine
+            x_disable_stats=True, x_save_requirements=False,
+        )  # fmt: skip
         self._run = wandb.init(project=name, config=dict(flags), settings=quiet)
         self._stages: set[str] = set()
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from unlearnable import __version__
+from unlearnable.addresses import shown
 from unlearnable.cli.answer import printable
 from unlearnable.cli.parsing import UsageError, nearest, parse, parser
 from unlearnable.cli.progress import listening
@@ -65,11 +66,12 @@ def _verb(name: str, words: list[str]) -> int:
 
         if not verb.ranks and ranks.announced() > 1:
             raise UsageError(f"{name} runs as one process; torchrun is for {', '.join(_shared())}")
+        from unlearnable.provenance import bare
         from unlearnable.tracking import tracked
 
         with ranks.joined():
             run = Run(args.seed or 0, args.device, listener=listener)
-            typed = {flag: str(value) for flag, value in args.items() if value is not None}
+            typed = {flag: bare(str(value)) for flag, value in args.items() if value is not None}
             with tracked(run, args.get("track"), {"verb": name, **typed}, _tell) as watched:
                 answer, first = verb.work(args, watched), run.first
     if not first:
@@ -109,7 +111,7 @@ def _refuse(reason: str) -> int:
 
 
 def _tell(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(shown(line) + "\n")
 
 
 def _answer(text: str) -> None:

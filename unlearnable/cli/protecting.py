@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import Namespace
 
+from unlearnable.addresses import shown
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag
 
@@ -106,13 +107,13 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         found = job.verify(source.path, destination.path, run)
         if found.bad:
             raise UsageError(
-                f"DST {args.destination!r}: {found.bad} outputs are not as they should be: nothing was put"
+                f"DST {shown(args.destination)!r}: {found.bad} outputs are not as they should be: nothing was put"
             )
         destination.deliver(run)
     text = (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"to check it again: unlearnable verify {args.source} {args.destination}"
+        f"to check it again: unlearnable verify {shown(args.source)} {shown(args.destination)}"
     )
     if done.signalled is not None:
         text += (
@@ -120,7 +121,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
             f"not allowed; templates for a web site: {done.manifest.parent / 'signals'}"
         )
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
-    advice = _advice(done, args.destination if destination.remote else str(done.manifest))
+    advice = _advice(done, shown(args.destination) if destination.remote else str(done.manifest))
     return Answer(_summary(done), text, failures, done.failed > 0, advice)
 
 

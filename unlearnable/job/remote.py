@@ -6,7 +6,6 @@ those that its library finds: none is asked for, kept or passed on.
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,24 +16,22 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from unlearnable.addresses import is_address, shown
 from unlearnable.extras import imported, told
 from unlearnable.files import BOOKKEEPING
 from unlearnable.files.shards import expanded
 from unlearnable.job.manifest import FILE
 from unlearnable.run import Cancelled, Run
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _TOGETHER = 64
 _KEPT_HERE = ("perturbation", "fit", "scratch", "packing")  # whoever has the perturbation can take it off again
 
 
-def is_address(place: str) -> bool:
-    """Is it an address such as s3://bucket/name, and not a path?"""
-    return _ADDRESS.match(place) is not None
-
-
 class Told(ValueError):
-    """A mistake that has been put into words here."""
+    """A mistake that has been put into words here: of addresses without what is secret in them."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(shown(words))
 
 
 @contextmanager
@@ -45,9 +42,9 @@ def explained(place: str, doing: str) -> Iterator[None]:
     except (Told, Cancelled):
         raise
     except ImportError as error:
-        raise ValueError(f"{place!r} needs a library: {error}; pip install 'unlearnable[remote]'") from error
+        raise Told(f"{place!r} needs a library: {error}; pip install 'unlearnable[remote]'") from error
     except Exception as error:  # every store throws classes of its own
-        raise ValueError(f"{place!r} cannot be {doing}: {told(error)}") from error
+        raise Told(f"{place!r} cannot be {doing}: {told(error)}") from error
 
 
 def workplace(source: str, destination: str) -> Path:
@@ -126,9 +123,7 @@ def places(
     with _taken(work, destination):
         try:
             if begun and not (resume or overwrite):
-                raise ValueError(
-                    f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew"
-                )
+                raise Told(f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew")
             yield _end(source, work / "from", goes_on), _end(destination, work / "to", goes_on)
         except ValueError:
             keep = keep or _begun(work)
@@ -166,7 +161,7 @@ def _taken(work: Path, destination: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"another process is at {destination!r}: wait for it, or stop it") from None
+        raise Told(f"another process is at {destination!r}: wait for it, or stop it") from None
     try:
         yield
     finally:
@@ -188,7 +183,8 @@ def _begun(work: Path) -> bool:
 
 
 def _last(address: str) -> str:
-    return address.rstrip("/").rpartition("/")[2] or "all"
+    """What a place is called on this machine: its path's last part, or its host."""
+    return shown(address).rstrip("/").rpartition("/")[2] or "all"
 
 
 def _system(address: str) -> tuple[Any, str]:
