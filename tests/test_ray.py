@@ -1,5 +1,6 @@
 """The main job by several processes: the same bytes, whoever dies meanwhile."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -15,10 +16,11 @@ import pytest
 from commands import Command
 from jobs import crop, flat, folder, manifest, put, tree
 
-from unlearnable.engines.ray import Crew, on_ray
-from unlearnable.job import Job, protect, verify
+from unlearnable.engines.ray import Crew, Hand, on_ray
+from unlearnable.job import Job, fit, protect, verify
 from unlearnable.job.manifest import Manifest, Outcome, Row
 from unlearnable.job.worker import Worker
+from unlearnable.protections import protection
 from unlearnable.run import Cancelled, Progress, Run
 
 RUN = Run(device="cpu", precision="fp32")
@@ -121,6 +123,53 @@ def test_a_worker_elsewhere_opens_the_same_job(tmp_path: Path) -> None:
         manifest.close()
     assert all(again == first for again, first in outcomes)
     assert tree(tmp_path / "dst") == before
+
+
+class InProcess:
+    """A cluster that runs already, of one core, whose processes began in another folder."""
+
+    exceptions = SimpleNamespace(RayActorError=Died)
+
+    def __init__(self, elsewhere: Path) -> None:
+        self.elsewhere = elsewhere
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 1.0}
+
+    def remote(self, **_: int) -> Any:
+        return lambda hand: SimpleNamespace(remote=lambda job: self._hired(hand, job))
+
+    def _hired(self, hand: type[Hand], job: Job) -> Any:
+        return SimpleNamespace(work=SimpleNamespace(remote=lambda part: self._worked(hand, job, tuple(part))))
+
+    def _worked(self, hand: type[Hand], job: Job, part: tuple[Row, ...]) -> Any:
+        with contextlib.chdir(self.elsewhere):
+            return tuple(hand(job).work(part))
+
+    def wait(self, answers: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        return answers[:1], answers[1:]
+
+    def get(self, answer: Any) -> Any:
+        return answer
+
+
+@pytest.mark.parametrize("method", ["fitted", "lsp"])
+def test_workers_elsewhere_find_what_is_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    @contextlib.contextmanager
+    def running() -> Iterator[InProcess]:
+        yield InProcess(put(tmp_path / "elsewhere" / "a", b"").parent)
+
+    monkeypatch.setattr("unlearnable.engines.ray._cluster", running)
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "src", 3)
+    put(tmp_path / "lsp" / "a", b"")  # a folder that is called like a method is not meant by its name
+    fit(protection("lsp"), Path("src"), Path("fitted"), RUN)
+    summary = protect(Job(Path("src"), Path("dst"), method), RUN, on_ray)
+    assert (list(summary.failures), summary.protected) == ([], 3)
+    protect(Job(Path("src"), Path("alone"), method), RUN)
+    assert tree(tmp_path / "dst") == tree(tmp_path / "alone")
 
 
 def killed(name: bytes, times: int, done: threading.Event) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from unlearnable.extras import imported
-from unlearnable.job import Job
+from unlearnable.job import Job, fitting
 from unlearnable.job.manifest import Outcome, Row
 from unlearnable.job.worker import Worker
 from unlearnable.run import Cancelled, Run
@@ -64,15 +64,19 @@ def on_ray(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator
     with _cluster() as ray:
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         hired = ray.remote(max_restarts=-1, max_task_retries=_LIVES, num_cpus=1)(Hand)
-        # the places are named for processes that may start elsewhere
-        paths: dict[str, Any] = {name: path.absolute() for name, path in vars(job).items() if isinstance(path, Path)}
-        own = replace(job, **paths)
-        crew = Crew(ray, [hired.remote(own) for _ in range(cores)])
+        crew = Crew(ray, [hired.remote(_from_anywhere(job)) for _ in range(cores)])
         waiting = _parts(rows)
         while crew.take(waiting):
             if run.cancelled():
                 raise Cancelled("stopped: what was done is kept, resume to go on")
             yield from crew.next()
+
+
+def _from_anywhere(job: Job) -> Job:
+    """The same job for processes that may start in another folder."""
+    named: dict[str, Any] = {name: path.absolute() for name, path in vars(job).items() if isinstance(path, Path)}
+    folder = fitting.folder_of(job.method)
+    return replace(job, **named, method=job.method if folder is None else str(folder.absolute()))
 
 
 @dataclass(eq=False)

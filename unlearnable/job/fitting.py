@@ -53,8 +53,8 @@ def choose(method: str, eps: float | None) -> Choice:
     """
     if method in SHIPPED:
         return _fitted_choice(SHIPPED[method], eps)
-    if method.partition(":")[0] not in PROTECTIONS and Path(method).is_dir():
-        return _fitted_choice(Path(method), eps)
+    if (folder := folder_of(method)) is not None:
+        return _fitted_choice(folder, eps)
     try:
         chosen = protection(method)
     except ValueError as error:
@@ -62,6 +62,12 @@ def choose(method: str, eps: float | None) -> Choice:
     if eps is not None:
         chosen = replace(chosen, budget=Budget("linf", eps))  # type: ignore[type-var]
     return Choice(chosen, chosen.budget, {"method": _plain(chosen)})
+
+
+def folder_of(method: str) -> Path | None:
+    """The folder that is meant where a job says this method, None where it is a name that is known."""
+    known = method in SHIPPED or method.partition(":")[0] in PROTECTIONS
+    return Path(method) if not known and Path(method).is_dir() else None
 
 
 def _fitted_choice(folder: Path, eps: float | None) -> Choice:
