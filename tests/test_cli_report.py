@@ -128,12 +128,10 @@ def test_a_published_manifest_says_nothing_that_helps_to_undo_it(
     said = json.loads((tmp_path / "rep" / "manifest.json").read_text())
     assert said["job"].keys() == {"norm", "eps", "container", "signals"}
     assert str(tmp_path) not in json.dumps(said)
-    for wrong in (
-        b"{}",
-        b"not json",
-        json.dumps(said | {"format": 2}).encode(),
-        json.dumps(said | {"files": [1]}).encode(),
-    ):
+    one = said["files"][0]
+    changed = [{"files": [1]}, {"files": [[]]}, {"beside": {"report.md": 5}}, {"format": 2}]
+    changed += [{"files": [one | wrong]} for wrong in ({"name": 5}, {"output": []}, {"max_delta": "8"}, {"new": 1})]
+    for wrong in (b"{}", b"not json", *(json.dumps(said | part).encode() for part in changed)):
         put(tmp_path / "other.json", wrong)
         assert "cannot be used" in refused(command("verify", done[1], "--manifest", "other.json"))
 

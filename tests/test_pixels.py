@@ -100,7 +100,7 @@ def test_eps_is_read(text: str, eps: float) -> None:
     assert parse_eps(text) == pytest.approx(eps)
 
 
-@pytest.mark.parametrize("text", ["8", "-1/255", "1/0", "eight", "nan", ""])
+@pytest.mark.parametrize("text", ["8", "-1/255", "1/0", "eight", "nan", "1e400", ""])
 def test_an_eps_that_is_none_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(ValueError, match="8/255"):
         parse_eps(text)

@@ -62,7 +62,7 @@ def parse_eps(text: str | float) -> float:
     """'8/255' or '0.03' as a number of the 0..1 range. Raises ValueError with what is allowed."""
     try:
         eps = float(Fraction(str(text).replace(" ", "")))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ArithmeticError):  # 1/0, 1e400
         raise ValueError(f"eps must be a fraction such as 8/255 or a number from 0 to 1, got {text!r}") from None
     return Budget("linf", eps).eps
 

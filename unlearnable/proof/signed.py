@@ -25,6 +25,15 @@ WHAT, FORMAT = "unlearnable manifest", 1
 MANIFEST, REPORT = "manifest.json", "report.json"
 _SAID = ("norm", "eps", "container", "signals", "kept")  # the numbers of the method would help whoever wants to undo it
 
+_NONE = type(None)
+_OF_A_FILE = {
+    "name": str,
+    "output": (str, _NONE),
+    "sha256": (str, _NONE),
+    "max_delta": (int, _NONE),
+    "reason": (str, _NONE),
+}
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -72,15 +81,24 @@ def read(path: Path, key: Path | None = None) -> Listed:
     data = _bytes(path)
     try:
         said = parsed(data, path.name)
-        expect(said, {"is": str, "format": int, "made": (dict, type(None)), "job": dict, "files": list, "beside": dict})
+        expect(said, {"is": str, "format": int, "made": (dict, _NONE), "job": dict, "files": list, "beside": dict})
         if (said["is"], said["format"]) != (WHAT, FORMAT):
             raise ValueError(f"is no {WHAT} of format {FORMAT}: another version wrote it")
-        expect({"kept": None} | said["job"], dict.fromkeys(said["job"], object) | {"kept": (str, type(None))})
-        files = tuple(Written(**one) for one in said["files"])
-    except (TypeError, ValueError) as error:
+        expect({"kept": None} | said["job"], dict.fromkeys(said["job"], object) | {"kept": (str, _NONE)})
+        files = tuple(_listed(one) for one in said["files"])
+        expect(said["beside"], dict.fromkeys(said["beside"], str))
+    except ValueError as error:
         raise ValueError(f"MANIFEST {str(path)!r} cannot be used: {error}") from None
     signer = _signer(path, data, key)
     return Listed(files, signer, key is not None, tuple(_altered(path.parent, said["beside"])), said["job"].get("kept"))
+
+
+def _listed(said: Any) -> Written:
+    """One file of a manifest.json, which may come from anybody. Raises ValueError where it is none."""
+    if not isinstance(said, dict):
+        raise ValueError(f"files must be objects, got {str(said)[:40]!r}")
+    expect(said, _OF_A_FILE)
+    return Written(**said)
 
 
 def _manifest(destination: Path, beside: dict[str, bytes]) -> bytes:
