@@ -7,6 +7,8 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from commands import Command, refused
@@ -212,7 +214,7 @@ def test_a_session_ends_with_all_it_had_and_leaves_the_others_alone(run: Run) ->
                 time.sleep(0.01)
             raise Cancelled("stopped")
 
-        one.begin("protect", Work(patient, run, all_of_them.turn))
+        one.begin("protect", lambda: Work(patient, run, all_of_them.turn))
         all_of_them.end("one")
         assert all_of_them.file(one.token, "protected.zip") is None
         assert (one.folder.exists(), two.folder.exists()) == (False, True)
@@ -220,6 +222,36 @@ def test_a_session_ends_with_all_it_had_and_leaves_the_others_alone(run: Run) ->
         all_of_them.close()
         assert len(all_of_them) == 0
     assert not root.exists()
+
+
+@pytest.mark.parametrize("kind", ["ProtectTab", "TryTab"])
+def test_of_two_clicks_at_once_one_begins_a_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    pytest.importorskip("gradio", reason="the page needs gradio: pip install 'unlearnable[ui]'")
+    from unlearnable.ui import tabs
+
+    begun, answers, both = list[Any](), list[Any](), threading.Barrier(2)
+
+    def begins(work: Any, *_: object) -> None:
+        time.sleep(0.1)  # in which the other click looks whether something is at work
+        work.status, work._stop = "waiting", threading.Event()
+        begun.append(work)
+
+    monkeypatch.setattr(Work, "__init__", begins)
+    every = Sessions(tmp_path)
+    tab = getattr(tabs, kind)(every, Limits(), Run(device="cpu"))
+
+    def click() -> None:
+        both.wait()
+        answers.append(tab.start([], "lsp", 8, SimpleNamespace(session_hash="me")))
+
+    clicks = [threading.Thread(target=click) for _ in range(2)]
+    for one in clicks:
+        one.start()
+    for one in clicks:
+        one.join()
+    assert list(every.of("me").works.values()) == begun, "another one could not be cancelled"
+    assert len(begun) == 1
+    assert len(answers) == 2
 
 
 def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

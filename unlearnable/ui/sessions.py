@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Session:
         self.files: dict[str, Path] = {}
         self.watched: Any = None  # what the second tab's work knows so far
         self._made = 0
+        self._beginning = threading.Lock()
 
     def new_folder(self, name: str) -> Path:
         """The path of a folder of that kind that does not exist yet; what an earlier one held is removed."""
@@ -39,13 +40,12 @@ class Session:
         self._made += 1
         return self.folder / f"{name}-{self._made}"
 
-    def begin(self, name: str, work: Work[Any]) -> None:
-        """The work that has this name from now on; there is none at it."""
-        self.works[name] = work
-
-    def busy(self, name: str) -> bool:
-        """Whether a work of that name is not over."""
-        return name in self.works and not self.works[name].over
+    def begin(self, name: str, make: Callable[[], Work[Any]]) -> Work[Any]:
+        """The work of that name that is not over, else the one that `make` begins; of two calls at once one begins."""
+        with self._beginning:
+            if name not in self.works or self.works[name].over:
+                self.works[name] = make()
+            return self.works[name]
 
     def offer(self, name: str, path: Path) -> str:
         """The address, below that of the page, under which this tab may fetch a file."""

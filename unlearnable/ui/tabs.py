@@ -54,8 +54,8 @@ class Tab:
             raise ValueError(f"there is no method {method!r} on this page")
         return Wanted(method, f"{int(strength)}/255")
 
-    def _begin(self, session: Session, do: Callable[[Run], Any]) -> None:
-        session.begin(self.name, Work(do, self.run, self.sessions.turn))
+    def _work(self, do: Callable[[Run], Any]) -> Work[Any]:
+        return Work(do, self.run, self.sessions.turn)
 
 
 class ProtectTab(Tab):
@@ -66,12 +66,15 @@ class ProtectTab(Tab):
     def start(self, files: list[dict[str, Any]] | None, method: str, strength: float, request: gr.Request) -> list[Any]:
         """Protect was pressed."""
         session, uploads = self._session(request), self._uploads(files)
-        if not session.busy(self.name):
+
+        def begun() -> Work[Any]:
             wanted, folder = self._wanted(method, strength), session.new_folder("job")
             session.files.clear()
-            self._begin(session, lambda run: protect_uploads(uploads, folder, wanted, self.limits, run))
+            return self._work(lambda run: protect_uploads(uploads, folder, wanted, self.limits, run))
+
+        work = session.begin(self.name, begun)
         empty = ["", gr.update(visible=False), gr.update(choices=[], value=None), [], ""]
-        return [*_running(session.works[self.name]), *empty]
+        return [*_running(work), *empty]
 
     def look(self, request: gr.Request) -> list[Any]:
         """The clock ticked."""
@@ -118,12 +121,13 @@ class TryTab(Tab):
     def start(self, files: list[dict[str, Any]] | None, method: str, strength: float, request: gr.Request) -> list[Any]:
         """Train was pressed."""
         session, uploads = self._session(request), self._uploads(files)
-        if not session.busy(self.name):
+
+        def begun() -> Work[Any]:
             wanted, folder = self._wanted(method, strength), session.new_folder("try")
-            watched = effect.Watched()
-            self._begin(session, lambda run: effect.try_out(uploads, folder, wanted, self.limits, watched, run))
-            session.watched = watched
-        return [*_running(session.works[self.name]), ""]
+            session.watched = watched = effect.Watched()
+            return self._work(lambda run: effect.try_out(uploads, folder, wanted, self.limits, watched, run))
+
+        return [*_running(session.begin(self.name, begun)), ""]
 
     def look(self, request: gr.Request) -> list[Any]:
         """The clock ticked."""
