@@ -8,13 +8,14 @@ import stat
 import sys
 import tracemalloc
 import zipfile
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sources import ODD_NAMES, content, fill, names, problems, write_parquet, write_tar, write_zip
 
 from unlearnable import files
-from unlearnable.files import Collection, Item, Refused
+from unlearnable.files import Collection, Item, Refused, archives
 from unlearnable.files import folder as folder_module
 
 
@@ -64,7 +65,7 @@ def test_links_are_read_inside_reported_outside_and_never_loop(tmp_path, open_co
     source = open_collection(root)
     assert names(source) == ["gone.png", "good.png", "in/a.png", "in/up", "leak", "leak.png", "loop"]
     found = problems(source)
-    assert found["leak.png"] == "symbolic link leads out of SRC"
+    assert found["leak.png"] == "symbolic link that leads out of SRC"
     assert found["in/up"] == found["leak"] == "symbolic link to a folder, not followed"
     assert found["loop"].startswith("broken symbolic link")
     assert found["gone.png"].startswith("broken symbolic link")
@@ -205,6 +206,19 @@ def test_tar_is_in_its_own_order_and_links_stay_unread(tmp_path, suffix, mode, o
     source.close()
 
 
+def test_a_bomb_is_not_unpacked_nor_is_what_the_disk_has_no_room_for(tmp_path, monkeypatch, open_collection):
+    """200 KB became 200 MiB in the temporary folder, and might have become all that was free."""
+    write_tar(tmp_path / "bomb.tgz", [("a.png", bytes(70 << 20))], "w:gz")
+    with pytest.raises(ValueError, match=r"bomb.tgz' unpacks to more than 67,108,864 bytes .*: unpack it yourself"):
+        open_collection(tmp_path / "bomb.tgz")
+    write_tar(tmp_path / "s.tgz", [("a.png", bytes(3 << 20))], "w:gz")
+    assert open_collection(tmp_path / "s.tgz").items == (Item("a.png"),)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(1 << 20))
+    with pytest.raises(ValueError, match=r"s.tgz' is unpacked into .* where only 1,048,576 bytes are free") as caught:
+        open_collection(tmp_path / "s.tgz")
+    assert "\n" not in str(caught.value)
+
+
 def test_webdataset_classes_come_from_the_cls_member(tmp_path, open_collection):
     write_tar(tmp_path / "s.tar", [("d/01.jpg", b"1"), ("d/01.cls", b"7\n"), ("d/02.jpg", b"2"), ("03.jpg", b"3")])
     source = open_collection(tmp_path / "s.tar")
@@ -237,6 +251,8 @@ def test_reading_is_safe_in_threads(tmp_path, kind, open_collection):
     source = open_collection(path)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(source.read, source.items)) == [content(name) for name in members]
+        whole = pool.map(lambda item: b"".join(source.blocks(item)), source.items)
+        assert list(whole) == [content(name) for name in members]
 
 
 # ---- tables ----
@@ -246,11 +262,11 @@ PNG_HEAD, JPEG_HEAD = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"
 
 
 def test_parquet_names_labels_and_missing_images(tmp_path, open_collection):
-    rows = [{"bytes": b"1", "path": "x/1.png"}, {"bytes": b"2", "path": "../2.png"}, {"bytes": b"3", "path": "3.png"}]
+    rows = [{"bytes": b"1", "path": "x/1.png"}, {"bytes": b"2", "path": "./2.png"}, {"bytes": b"3", "path": "3.png"}]
     write_parquet(tmp_path / "a.parquet", [*rows, None])
     source = open_collection(tmp_path / "a.parquet")
-    assert names(source) == ["x/1.png", "../2.png", "3.png", "3"]
-    assert list(problems(source)) == ["../2.png", "3"]
+    assert names(source) == ["x/1.png", "2.png", "3.png", "3"]
+    assert list(problems(source)) == ["3"]
     assert source.read(Item("x/1.png")) == b"1"
     assert source.label(Item("x/1.png")) is None
     assert source.label(Item("3.png")) == "dog"
@@ -266,6 +282,16 @@ def test_parquet_rows_without_usable_paths_are_numbered_by_content(tmp_path, ope
     assert list(problems(source)) == ["2"]
     write_parquet(tmp_path / "b.parquet", [PNG_HEAD] * 11, column="img")
     assert names(open_collection(tmp_path / "b.parquet"))[9:] == ["09.png", "10.png"]
+
+
+@pytest.mark.parametrize("path", ["/home/me/1.png", "C:\\1.png", "../1.png", "./0.png", "a\\1.png"])
+def test_parquet_rows_whose_paths_cannot_be_names_are_numbered(tmp_path, path, open_collection):
+    """Absolute paths, as `datasets` keeps them of local files, lost every picture."""
+    write_parquet(tmp_path / "a.parquet", [{"bytes": PNG_HEAD, "path": "0.png"}, {"bytes": PNG_HEAD, "path": path}])
+    source = open_collection(tmp_path / "a.parquet")
+    assert names(source) == ["0.png", "1.png"]
+    assert not problems(source)
+    assert source.read(source.items[1]) == PNG_HEAD
 
 
 def test_parquet_without_pictures_or_without_its_reader(tmp_path, monkeypatch, open_collection):

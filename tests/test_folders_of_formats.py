@@ -232,3 +232,65 @@ def test_an_archive_among_pictures_is_not_copied_unprotected(tmp_path: Path) -> 
     summary = job(source, tmp_path / "dst")
     assert (summary.protected, summary.copied, summary.failed) == (2, 0, 1)
     assert not (tmp_path / "dst/more.tar").exists()
+
+
+def test_shards_behind_a_link_out_of_the_source_stay_where_they_are(tmp_path: Path) -> None:
+    write_members(tmp_path / "secret/private.tar", [("private.png", stored(noise(1), "PNG"))])
+    write_members(tmp_path / "src/b.tar", [("b.png", stored(noise(2), "PNG"))])
+    (tmp_path / "src/a.tar").symlink_to(tmp_path / "secret/private.tar")
+    (tmp_path / "src/c.tar").symlink_to("b.tar")
+    (tmp_path / "src/d.tar").symlink_to("gone.tar")
+    summary = job(tmp_path / "src", tmp_path / "out", method="random")
+    assert (summary.protected, summary.failed) == (2, 2)
+    failures = dict(summary.failures)
+    assert failures["a.tar"] == "symbolic link that leads out of SRC"
+    assert failures["d.tar"].startswith("broken symbolic link")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.tar", "c.tar"}
+
+
+def lead_out(file: Path, elsewhere: Path) -> None:
+    """The file moves out of the source, and a link to it stays."""
+    elsewhere.parent.mkdir(exist_ok=True)
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dataset_dict.json", "train", "train/state.json", "train/dataset_info.json", "train/data-00000.arrow", "test"],
+)
+def test_a_data_set_is_not_followed_out_of_itself(tmp_path: Path, name: str) -> None:
+    source = dataset(tmp_path / "dd")
+    lead_out(source / name, tmp_path / "elsewhere/there")
+    with pytest.raises(ValueError, match=rf"SRC .*{name}.* is a symbolic link that leads out of SRC") as caught:
+        job(source, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_inside_a_data_set_are_followed(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "dd")
+    lead_out(source / "test/data-00000.arrow", source / "train/cache-2.arrow")
+    assert job(source, tmp_path / "out", method="random").protected == 6
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", ".unlearnable"])
+def test_splits_are_names_of_folders_in_the_data_set(tmp_path: Path, name: str) -> None:
+    split(tmp_path / "home", rows(0, 2))
+    (tmp_path / "home/dd").mkdir()
+    (tmp_path / "home/dd/dataset_dict.json").write_text(json.dumps({"splits": [name]}))
+    with pytest.raises(ValueError, match="names no splits"):
+        open_collection(tmp_path / "home/dd")
+
+
+@pytest.mark.parametrize("name", ["data_batch_1.bin", "batches.meta.txt", "readme.txt"])
+def test_cifar_is_not_followed_out_of_itself(tmp_path: Path, name: str) -> None:
+    for batch in (1, 2):
+        put(tmp_path / f"src/data_batch_{batch}.bin", bytes(2 * 3073))
+    put(tmp_path / "src/batches.meta.txt", b"cat\ndog\n")
+    put(tmp_path / "src/readme.txt", b"PRIVATE KEY")
+    assert job(tmp_path / "src", tmp_path / "whole", method="random").protected == 4
+    lead_out(tmp_path / "src" / name, tmp_path / "elsewhere/there")
+    with pytest.raises(ValueError, match=rf"SRC .*{name}' is a symbolic link that leads out of SRC"):
+        job(tmp_path / "src", tmp_path / "out", method="random")
+    assert not (tmp_path / "out").exists()

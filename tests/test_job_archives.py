@@ -44,8 +44,9 @@ def test_a_packed_archive_is_resumed_without_work_and_packed_again_for_what_fail
     assert (tmp_path / "out.zip").read_bytes() == done
 
 
-def test_a_table_comes_back_as_a_table(tmp_path: Path) -> None:
-    rows = [{"bytes": stored(noise(i), "PNG"), "path": f"{i}.png"} for i in range(5)]
+@pytest.mark.parametrize("home", ["", "/home/me/"])
+def test_a_table_comes_back_as_a_table(tmp_path: Path, home: str) -> None:
+    rows = [{"bytes": stored(noise(i), "PNG"), "path": f"{home}{i}.png"} for i in range(5)]
     write_parquet(tmp_path / "src.parquet", rows)
     assert job(tmp_path / "src.parquet", tmp_path / "dst.parquet").protected == 5
     found = verify(tmp_path / "src.parquet", tmp_path / "dst.parquet")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,9 @@ def test_what_reads_back_wrong_is_taken_away(tmp_path: Path, monkeypatch: pytest
     """A disk that gives back other bytes than it was given."""
     real = Destination.write
 
-    def write(self: Destination, name: str, data: bytes, scratch: Path) -> None:
+    def write(self: Destination, name: str, data: bytes | Iterable[bytes], scratch: Path) -> None:
         if name in ("cat/003.png", "notes.txt"):
-            data = data[:-30] + bytes(30)
+            data = (data if isinstance(data, bytes) else b"".join(data))[:-30] + bytes(30)
         real(self, name, data, scratch)
 
     source = folder(tmp_path / "src")

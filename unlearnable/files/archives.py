@@ -17,6 +17,7 @@ from typing import IO, ClassVar, cast
 
 from unlearnable.files.collection import Packable, Staged
 from unlearnable.files.item import (
+    BLOCK,
     MAX_BYTES,
     TOO_LARGE,
     Item,
@@ -30,10 +31,9 @@ from unlearnable.files.refused import Refused, refusing
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o644
 _ENCRYPTED = 0x1
-_COPY = 1 << 20
+_FREELY, _TIMES = 64 << 20, 100  # a compressed archive may unpack to so many bytes, or to so many times its size
+_SPARE = 64 << 20  # of the disk stay free
 _CLASS_KEYS = ("cls", "label", "class", "class_name")
-
-
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -49,6 +49,8 @@ _DAMAGE = (
 def _readable(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
+    except Refused as reason:
+        raise ValueError(f"SRC {str(path)!r} {reason}") from None
     except _DAMAGE as error:
         raise ValueError(f"SRC {str(path)!r} is not a readable {kind} archive: {error}") from error
 
@@ -60,7 +62,7 @@ class Zip(Packable):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is read block by block may be closed wherever it is forgotten
         with _readable(path, "zip"):
             self._file = zipfile.ZipFile(path)
         seen: set[str] = set()
@@ -84,6 +86,26 @@ class Zip(Packable):
             data = member.read(MAX_BYTES + 1)  # the declared size may be a lie
         check_size(len(data))
         return data
+
+    def blocks(self, item: Item) -> Iterator[bytes]:
+        check_item(item)
+        with refusing("cannot be read from the archive"), self._opened(item) as member:
+            while block := self._next_of(member):
+                yield block
+
+    @contextmanager
+    def _opened(self, item: Item) -> Iterator[IO[bytes]]:
+        with self._lock:
+            member = self._file.open(self._members[item.name])
+        try:
+            yield member
+        finally:
+            with self._lock:
+                member.close()
+
+    def _next_of(self, member: IO[bytes]) -> bytes:
+        with self._lock:
+            return member.read(BLOCK)
 
     def label(self, item: Item) -> str | None:
         return parent_label(item.name)
@@ -171,9 +193,17 @@ class Tar(Packable):
 
     def read(self, item: Item) -> bytes:
         check_item(item)
+        return self._piece(*self._places[item.name])
+
+    def blocks(self, item: Item) -> Iterator[bytes]:
+        check_item(item)
         start, size = self._places[item.name]
+        for at in range(start, start + size, BLOCK):
+            yield self._piece(at, min(BLOCK, start + size - at))
+
+    def _piece(self, at: int, size: int) -> bytes:
         with refusing("cannot be read from the archive"), self._opened() as file:
-            file.seek(start)
+            file.seek(at)
             data = file.read(size)
         if len(data) != size:
             raise Refused(f"the archive is cut short inside this member ({len(data)} of {size} bytes)")
@@ -221,12 +251,27 @@ def _unpacked(path: Path) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by Tar.close
     try:
         with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, file, _COPY)
+            _unpack(packed, file, max(_FREELY, _TIMES * path.stat().st_size))
     except BaseException:
         file.close()
         raise
     file.seek(0)
     return cast("IO[bytes]", file)
+
+
+def _unpack(packed: gzip.GzipFile, file: IO[bytes], most: int) -> None:
+    """Raises `Refused` above `most` bytes, or where the disk would be full."""
+    home, size = tempfile.gettempdir(), 0
+    while block := packed.read(BLOCK):
+        size += len(block)
+        if size > most:
+            raise Refused(f"unpacks to more than {most:,} bytes (a bomb?): unpack it yourself and name the .tar")
+        if (free := shutil.disk_usage(home).free) < _SPARE:
+            raise Refused(
+                f"is unpacked into {home!r}, where only {free:,} bytes are free: make room, set TMPDIR to another "
+                "folder, or unpack it yourself and name the .tar"
+            )
+        file.write(block)
 
 
 def pack_zip(out: IO[bytes], files: Iterable[tuple[str, Path]]) -> None:
@@ -238,7 +283,7 @@ def pack_zip(out: IO[bytes], files: Iterable[tuple[str, Path]]) -> None:
             info.external_attr = (stat.S_IFREG | _FILE_MODE) << 16
             info.file_size = path.stat().st_size
             with open(path, "rb") as source, archive.open(info, "w") as member:
-                shutil.copyfileobj(source, member, _COPY)
+                shutil.copyfileobj(source, member, BLOCK)
 
 
 def pack_tar(out: IO[bytes], files: Iterable[tuple[str, Path]], compressed: bool) -> None:

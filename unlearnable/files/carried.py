@@ -5,14 +5,23 @@ from typing import Any
 
 from PIL import Image
 
-from unlearnable.files import metadata, opening, png, tiff
+from unlearnable.files import colour, metadata, opening, png, tiff
 from unlearnable.files.metadata import Metadata
 
 _HELD_BY_WEBP = (b"iCCP", b"eXIf")
 
 
 def collect(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> tuple[Metadata, list[str]]:
-    """(cleaned metadata of a loaded image, notes on what could not be kept)."""
+    """(cleaned metadata of a loaded image, notes on what could not be kept).
+
+    Raises `Refused` where its colours would become others.
+    """
+    meta, notes = _collected(image, data, kind, plan)
+    meta, said = colour.fitted(meta, plan)
+    return meta, [*notes, *said]
+
+
+def _collected(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> tuple[Metadata, list[str]]:
     if kind == "PNG":
         same = plan.target == "PNG" and image.mode == plan.mode and data[24] in (8, 16)
         return _of_png(image, data, same)
@@ -29,6 +38,9 @@ def collect(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> t
     if kind == "JPEG":
         meta, said = _with_jpeg_parts(meta, image)
         notes += said
+    if kind in ("HEIF", "AVIF") and not icc:
+        meta = replace(meta, points=colour.code_points(image, data))
+    notes += _unknown(image, data, kind)
     if kind == "JPEG2000":
         meta = replace(meta, icc=_jpeg2000_profile(data))
         notes += ["JPEG 2000 metadata boxes dropped"] * (b"uuid" in data[:_HEAD] or b"xml " in data[:_HEAD])
@@ -36,6 +48,30 @@ def collect(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> t
 
 
 _HEAD = 1 << 16
+_C2PA_BOX = b"uuid\xd8\xfe\xc3\xd6\x1b\x0e\x48\x3c\x92\x97\x58\x28\x87\x7e\xc4\x81"
+_SEGMENTS = {
+    "APP0": b"", "APP1": (b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/"),
+    "APP2": (b"ICC_PROFILE\0", b"MPF\0"), "APP13": b"Photoshop 3.0\0", "APP14": b"Adobe", "COM": b"",
+}  # fmt: skip
+_WEBP_CHUNKS = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"EXIF", b"XMP ")
+
+
+def _unknown(image: Image.Image, data: bytes, kind: str) -> list[str]:
+    """Notes on parts of the file that are not read: what says where the picture comes from among them."""
+    notes = []
+    for name, body in getattr(image, "applist", ()) if kind == "JPEG" else ():
+        if name == "APP11" and b"jumb" in body[:64]:
+            notes.append(metadata.NO_C2PA)
+        elif name == "APP11" and body.startswith(b"JP"):
+            continue  # a manifest goes on
+        elif not body.startswith(_SEGMENTS.get(name, ())):
+            notes.append(f"JPEG segment {name} dropped")
+    for chunk in opening.webp_chunks(data) if kind == "WEBP" else ():
+        if chunk not in _WEBP_CHUNKS:
+            notes.append(metadata.NO_C2PA if chunk == b"C2PA" else f"WebP chunk {chunk.decode('latin-1')!r} dropped")
+    if kind in ("HEIF", "AVIF") and _C2PA_BOX in data:
+        notes.append(metadata.NO_C2PA)
+    return list(dict.fromkeys(notes))
 
 
 def _bytes(value: object) -> bytes | None:

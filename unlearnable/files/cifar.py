@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from unlearnable.files.arrays import Arrays, Stack
 from unlearnable.files.collection import Staged
+from unlearnable.files.copying import check_copy
 from unlearnable.files.digests import digest
+from unlearnable.files.folder import inside
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
+from unlearnable.files.refused import Refused
 
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE
@@ -30,11 +33,11 @@ class Cifar(Arrays):
 
     def __init__(self, path: Path) -> None:
         self._labels = 1 if _ten(path) else 2
-        names = _class_names(path / (_NAMES_TEN if _ten(path) else _NAMES_HUNDRED))
+        names = _class_names(inside(path, path / (_NAMES_TEN if _ten(path) else _NAMES_HUNDRED)))
         self._others = _others(path)
         stacks, self._files = [], {}
         for file in sorted(path.glob("*.bin")):
-            records = _records(file, self._labels + _PIXELS)
+            records = _records(inside(path, file), self._labels + _PIXELS)
             pixels = records[:, self._labels :].reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
             stacks.append(Stack(file.stem, pixels, _labels(file, records[:, self._labels - 1], names)))
             self._files[file.stem] = file, records
@@ -96,6 +99,10 @@ def _others(path: Path) -> list[str]:
     for name in found:
         if not (path / name).is_file() or is_picture_name(name) or Path(name).suffix not in _TEXTS:
             raise ValueError(f"SRC {str(path)!r} holds {name!r}, which is no part of CIFAR binary: move it away")
+        try:
+            check_copy(inside(path, path / name).read_bytes())
+        except Refused as reason:
+            raise ValueError(f"SRC {str(path / name)!r} would be copied, but {reason}") from None
     return found
 
 

@@ -1,7 +1,8 @@
 """What a source of pictures can do, whatever its format."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -9,6 +10,9 @@ from unlearnable.files.item import Item
 
 Staged = Mapping[str, tuple[str, Path]]
 """Item name -> (output name, file that holds the output), of every item that has an output."""
+
+Blocks = Iterable[bytes]
+"""A file piece by piece, of any size."""
 
 
 @runtime_checkable
@@ -22,6 +26,10 @@ class Collection(Protocol):
 
     def read(self, item: Item) -> bytes:
         """Its bytes; safe in threads. Raises `Refused` where it has a problem, is gone, damaged or above 2 GiB."""
+        ...
+
+    def blocks(self, item: Item) -> Iterator[bytes]:
+        """Its bytes piece by piece, never all in memory; safe in threads. Raises `Refused` as `read`, at any piece."""
         ...
 
     def label(self, item: Item) -> str | None:
@@ -54,6 +62,9 @@ class Packable(ABC):
     @abstractmethod
     def read(self, item: Item) -> bytes: ...
 
+    def blocks(self, item: Item) -> Iterator[bytes]:
+        yield self.read(item)
+
     @abstractmethod
     def label(self, item: Item) -> str | None: ...
 
@@ -69,3 +80,11 @@ class Packable(ABC):
     def pack(self, out: Path, staged: Staged) -> None:
         """Writes the collection again to `out`, which is not there yet: the same but for its pictures, which come from
         `staged`; where one has no output there is none, never the original. OSError where the disk is full."""
+
+
+def sha256_of(collection: Collection, item: Item) -> str:
+    """SHA-256 of its bytes, in hexadecimal. Raises `Refused`."""
+    seen = hashlib.sha256()
+    for block in collection.blocks(item):
+        seen.update(block)
+    return seen.hexdigest()

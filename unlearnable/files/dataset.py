@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from unlearnable.files.collection import Collection, Packable, Staged
 from unlearnable.files.digests import digest
+from unlearnable.files.folder import inside
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.parts import Parts, staged_of
 from unlearnable.files.tables import Rows, pyarrow
@@ -27,7 +28,7 @@ class Dataset(Parts):
         with ExitStack() as stack:
             parts: dict[str, Collection] = {}
             for name in _splits(path):
-                parts[name] = _Split(path / name)
+                parts[name] = _Split(inside(path, path / name), path)
                 stack.callback(parts[name].close)
             super().__init__(path, parts)
             stack.pop_all()
@@ -52,11 +53,13 @@ class _Split(Rows):
     kind: ClassVar[str] = "split"
     folder: ClassVar[bool] = True
 
-    def __init__(self, path: Path) -> None:
-        self._state, self._info = _read(path / _STATE), _read(path / _INFO)
+    def __init__(self, path: Path, root: Path | None = None) -> None:
+        root = root or path
+        self._state, self._info = (_read(inside(root, path / name)) for name in (_STATE, _INFO))
         if self._state.get("_indices_data_files"):
             raise ValueError(f"SRC {str(path)!r} picks rows by an index: save it again after flatten_indices()")
-        self._files = _Files(path, [_file_name(path, said) for said in self._state.get("_data_files", ())])
+        names = [_file_name(path, said) for said in self._state.get("_data_files", ())]
+        self._files = _Files(path, [inside(root, path / name).name for name in names])
         super().__init__(path, self._files)
 
     def pack(self, out: Path, staged: Staged) -> None:
@@ -132,7 +135,7 @@ class _Files:
 def _splits(path: Path) -> list[str]:
     if not (path / _SPLITS).is_file():
         return [""]
-    names = _read(path / _SPLITS).get("splits")
+    names = _read(inside(path, path / _SPLITS)).get("splits")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and _is_name(name) for name in names):
         raise ValueError(f"SRC {str(path / _SPLITS)!r} names no splits: save the data set again")
     return names
@@ -148,7 +151,7 @@ def _file_name(folder: Path, said: object) -> str:
 
 
 def _is_name(name: str) -> bool:
-    return Path(name).name == name and name != BOOKKEEPING
+    return Path(name).name == name and name not in ("", "..", BOOKKEEPING)
 
 
 def _refuse_cut_short(file: Path) -> None:

@@ -1,6 +1,7 @@
 """Where protected files go: a folder, or a folder beside an archive that is packed from it at the end."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -8,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearnable.files.collection import Collection, Packable, Staged, kept
+from unlearnable.files.collection import Blocks, Collection, Packable, Staged, kept, sha256_of
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.refused import Refused
@@ -42,7 +43,7 @@ class Destination:
             raise Refused(f"the folder name {BOOKKEEPING} is reserved: rename it")
         return self.root.joinpath(*parts)
 
-    def write(self, name: str, data: bytes, scratch: Path) -> None:
+    def write(self, name: str, data: bytes | Blocks, scratch: Path) -> None:
         """Puts one output in place, whole or not at all, by way of `scratch`, a file on the same file system.
 
         Raises `Refused` where the name is not possible here, OSError where the disk is full or gone."""
@@ -50,7 +51,7 @@ class Destination:
         try:
             self._make_room(path)
             with open(scratch, "wb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
             os.replace(scratch, path)
         except OSError as error:
             if error.errno not in _ABOUT_THE_NAME:
@@ -156,7 +157,8 @@ def _check_packed(made: Path, staged: Staged, source: Collection) -> None:
         items = {item.name: item for item in found.items}
         for name, path in staged.values():
             try:
-                same = found.read(items[name]) == path.read_bytes()
+                with open(path, "rb") as file:
+                    same = sha256_of(found, items[name]) == hashlib.file_digest(file, "sha256").hexdigest()
             except (KeyError, Refused):
                 same = False
             if not same:

@@ -3,10 +3,12 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from unlearnable.files.item import BOOKKEEPING, Item, check_item, check_size, parent_label
+from unlearnable.files.item import BLOCK, BOOKKEEPING, Item, check_item, check_size, parent_label
 from unlearnable.files.refused import Refused
 
 
@@ -18,12 +20,22 @@ class Folder:
     items: tuple[Item, ...]
 
     def read(self, item: Item) -> bytes:
+        with self._opened(item) as opened:
+            check_size(os.fstat(opened.fileno()).st_size)
+            return opened.read()
+
+    def blocks(self, item: Item) -> Iterator[bytes]:
+        """Its bytes piece by piece, of a file of any size."""
+        with self._opened(item) as opened:
+            while block := opened.read(BLOCK):
+                yield block
+
+    @contextmanager
+    def _opened(self, item: Item) -> Iterator[IO[bytes]]:
         check_item(item)
-        file = self.path / item.name if self.path.is_dir() else self.path
         try:
-            with open(file, "rb") as opened:
-                check_size(os.fstat(opened.fileno()).st_size)
-                return opened.read()
+            with open(self.path / item.name if self.path.is_dir() else self.path, "rb") as opened:
+                yield opened
         except OSError as error:
             raise Refused(f"cannot be read: {error.strerror or error}") from error
 
@@ -63,6 +75,18 @@ def _walk(root: Path) -> Iterator[Item]:
                 yield Item(name, _problem(entry, real_root))
 
 
+def inside(root: Path, file: Path) -> Path:
+    """`file`, once it is sure that no symbolic link takes it out of `root`. Raises ValueError where one does."""
+    if not _below(os.path.realpath(root), os.path.realpath(file)):
+        raise ValueError(f"SRC {str(file)!r} is a {_LEADS_OUT}: put what it points at in its place")
+    return file
+
+
+def _below(real_root: str, target: str) -> bool:
+    return os.path.commonpath((real_root, target)) == real_root
+
+
+_LEADS_OUT = "symbolic link that leads out of SRC"
 _SPECIAL = "not a regular file (a pipe, socket or device)"
 
 
@@ -76,6 +100,6 @@ def _problem(entry: "os.DirEntry[str]", real_root: str) -> str | None:
         return f"broken symbolic link: {error.strerror or error}"
     if stat.S_ISDIR(mode):
         return "symbolic link to a folder, not followed"
-    if os.path.commonpath((real_root, target)) != real_root:
-        return "symbolic link leads out of SRC"
+    if not _below(real_root, target):
+        return _LEADS_OUT
     return None if stat.S_ISREG(mode) else _SPECIAL

@@ -10,6 +10,9 @@ BOOKKEEPING = ".unlearnable"
 MAX_BYTES = 2 << 30
 """No single file above this is read into memory."""
 
+BLOCK = 1 << 20
+"""How much is read at once of a file that is passed on."""
+
 TOO_LARGE = f"larger than {MAX_BYTES >> 30} GiB: cut it into smaller files"
 
 

@@ -18,7 +18,8 @@ Chunk = tuple[bytes, bytes, bool]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Cleaned metadata. `exif` is a TIFF block; `dpi` is (x, y); `chunks` and `tags` are a PNG's or TIFF's own."""
+    """Cleaned metadata. `exif` is a TIFF block; `dpi` is (x, y); `chunks` and `tags` are a PNG's or TIFF's own;
+    `points` are primaries and transfer of colours that are not sRGB, said without a profile."""
 
     icc: bytes | None = None
     exif: bytes | None = None
@@ -28,8 +29,10 @@ class Metadata:
     texts: tuple[tuple[str, str], ...] = ()
     chunks: tuple[Chunk, ...] = ()
     tags: tiff.Tags = field(default_factory=dict)
+    points: tuple[int, int] | None = None
 
 
+NO_C2PA = "C2PA manifest dropped: it was of the unprotected picture"
 _JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xe0-\xef\xfe]")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _ENCODED = (b"/9j/2", b"/9j/4", b"/9j/7", b"/9j/w", b"iVBORw0KGgo")  # base64 of the same magic numbers
@@ -97,7 +100,7 @@ def clean_tags(file: bytes) -> tuple[tiff.Tags, list[str]]:
         if tag in (tiff.SUB_IMAGES, tiff.LAYERS):
             notes.append(f"TIFF tag {tag} dropped: it holds other pictures")
         elif tag == tiff.C2PA:
-            notes.append("C2PA manifest dropped: it was of the unprotected picture")
+            notes.append(NO_C2PA)
         elif tag == tiff.PHOTOSHOP and isinstance(entry.value, bytes):
             kept = b"".join(_resources(entry.value))
             notes += ["Photoshop resources that hold pictures or are damaged removed"] * (kept != entry.value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from unlearnable.files import tiff
 from unlearnable.files.formats import Container, Target
@@ -55,6 +55,11 @@ def _open(data: bytes, kind: str) -> Image.Image:
         raise _too_large("too many pixels") from error
     except UnidentifiedImageError as error:
         raise Refused(f"cannot be decoded as {kind}: its header is damaged") from error
+    except ValueError as error:
+        if "MAX_TEXT_CHUNK" not in str(error):
+            raise
+        most = PngImagePlugin.MAX_TEXT_CHUNK
+        raise Refused(f"a profile or a text in it unpacks to more than {most:,} bytes: take it out first") from error
 
 
 def _too_large(size: str) -> Refused:
@@ -187,12 +192,15 @@ def _target(image: Image.Image, data: bytes, kind: str, mode: str, container: Co
 
 def lossless_webp(data: bytes) -> bool:
     """Is the still picture of a WebP file stored by the lossless codec?"""
+    return next((kind for kind in webp_chunks(data) if kind in (b"VP8L", b"VP8 ")), None) == b"VP8L"
+
+
+def webp_chunks(data: bytes) -> Iterator[bytes]:
+    """The types of the chunks of a WebP file, in order."""
     at = 12
     while at + 8 <= len(data):
-        if data[at : at + 4] in (b"VP8L", b"VP8 "):
-            return data[at : at + 4] == b"VP8L"
+        yield data[at : at + 4]
         at += 8 + (int.from_bytes(data[at + 4 : at + 8], "little") + 1) // 2 * 2
-    return False
 
 
 def bmp_profile(data: bytes) -> bytes | None:

@@ -1,6 +1,6 @@
 """Several collections as one: shards in a folder, splits of a data set. Names begin with the part they are from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,11 @@ class Parts(Packable):
         check_item(item)
         part, inner = self._homes[item.name]
         return part.read(inner)
+
+    def blocks(self, item: Item) -> Iterator[bytes]:
+        check_item(item)
+        part, inner = self._homes[item.name]
+        yield from part.blocks(inner)
 
     def label(self, item: Item) -> str | None:
         part, inner = self._homes[item.name]

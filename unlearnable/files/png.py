@@ -131,6 +131,8 @@ def chunks_for(meta: Metadata) -> tuple[Chunk, ...]:
     if meta.chunks:
         return meta.chunks
     made: list[Chunk] = []
+    if meta.points:
+        made.append((b"cICP", bytes((*meta.points, 0, 1)), False))  # as RGB, of the full range
     if meta.icc:
         made.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(meta.icc), False))
     if meta.dpi:

@@ -35,7 +35,9 @@ class Shards(Parts):
     def __init__(self, path: Path) -> None:
         beside = None if is_pattern(path) else listed(path)
         home = path.parent if beside is None else path
-        names = expanded(path) if beside is None else [item.name for item in beside.items if _opener(item.name)]
+        names = (
+            expanded(path) if beside is None else [i.name for i in beside.items if not i.problem and _opener(i.name)]
+        )
         with ExitStack() as stack:
             parts: dict[str, Collection] = {}
             for name in names:

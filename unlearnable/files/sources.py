@@ -6,6 +6,7 @@ from pathlib import Path
 from unlearnable.files import shards
 from unlearnable.files.cifar import Cifar
 from unlearnable.files.collection import Collection, Packable
+from unlearnable.files.copying import UNSEEN
 from unlearnable.files.dataset import Dataset
 from unlearnable.files.folder import Folder, listed
 from unlearnable.files.item import Item
@@ -13,7 +14,6 @@ from unlearnable.files.npz import Npz
 
 FOLDERS = (Dataset, Cifar, shards.Shards)
 FILES: dict[str, type[Packable]] = {**shards.SUFFIXES, ".npz": Npz}
-_INSIDE = "an archive or table in a folder of pictures is not looked into: protect it by itself"
 _PICKLES = "is CIFAR as Python pickles, which are never opened: take the binary version (cifar-10-binary.tar.gz)"
 
 
@@ -56,4 +56,4 @@ def _folder(path: Path) -> Folder:
     archives = tuple(FILES)
     held = (item.problem is None and item.name.lower().endswith(archives) for item in folder.items)
     items = zip(folder.items, held, strict=True)
-    return Folder(path, tuple(replace(item, problem=_INSIDE) if archive else item for item, archive in items))
+    return Folder(path, tuple(replace(item, problem=UNSEEN) if archive else item for item, archive in items))

@@ -76,10 +76,10 @@ class Rows(Packable):
         if pointing := [row for row in sorted(empty) if names and names[row]]:
             raise ValueError(_points_elsewhere(self.path, self.column, pointing[0], names[pointing[0]] or ""))
         given = [name for row, name in enumerate(names) if row not in empty]
-        usable = all(name and is_picture_name(name) for name in given) and len(set(given)) == len(given)
-        if not given or not usable:
-            return tuple(self._numbered())
         seen: set[str] = set()
+        if not given or not all(_is_usable(name, seen) for name in given):
+            return tuple(self._numbered())
+        seen.clear()
         digits = self._digits()
         return tuple(
             Item(f"{row:0{digits}d}", _NO_BYTES) if row in empty else member_item(name or "", seen)
@@ -180,6 +180,11 @@ class Rows(Packable):
             data = path.read_bytes()
             rows.append({**_other_fields(was, name), "bytes": data} if self._nested else data)
         return pyarrow().array(rows, old.type)
+
+
+def _is_usable(path: str | None, seen: set[str]) -> bool:
+    """Can the path of a row be the name of its picture, beside those `seen`?"""
+    return path is not None and is_picture_name(path) and member_item(path, seen).problem is None
 
 
 _NO_BYTES = "the row holds no image bytes"

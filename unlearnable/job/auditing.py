@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.files import Collection, Item, Refused, is_picture_name, open_collection
-from unlearnable.job.manifest import Manifest, sha256
+from unlearnable.files.collection import sha256_of
+from unlearnable.job.manifest import Manifest
 from unlearnable.job.parallel import results
 from unlearnable.job.places import find_manifest
 from unlearnable.job.verifying import Verification, beside, strangers
@@ -92,6 +93,6 @@ def _wrong(file: Written, held: dict[str, Item], outputs: Collection) -> str | N
     if file.output not in held:
         return GONE
     try:
-        return None if sha256(outputs.read(held[file.output])) == file.sha256 else ALTERED
+        return None if sha256_of(outputs, held[file.output]) == file.sha256 else ALTERED
     except Refused as reason:
         return f"cannot be read: {reason}"

@@ -3,7 +3,8 @@
 from contextlib import closing
 
 from unlearnable.files import Collection, Destination, Refused
-from unlearnable.job.manifest import Manifest, Outcome, Row, sha256
+from unlearnable.files.collection import sha256_of
+from unlearnable.job.manifest import Manifest, Outcome, Row
 from unlearnable.job.parallel import results
 from unlearnable.run import Run
 
@@ -20,7 +21,7 @@ def _forget_changed(source: Collection, destination: Destination, manifest: Mani
 
     def look(row: Row) -> tuple[Row, bool]:
         try:
-            return row, sha256(source.read(source.items[row.id])) == row.outcome.source_sha256
+            return row, sha256_of(source, source.items[row.id]) == row.outcome.source_sha256
         except Refused:
             return row, False
 

@@ -23,6 +23,7 @@ from unlearnable.files import (
     signalled,
     stems,
 )
+from unlearnable.files.collection import sha256_of
 from unlearnable.files.picture import Samples
 from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
@@ -196,6 +197,8 @@ class _Judge:
     def _recorded(self, file: _File, outcome: Outcome) -> int:
         if outcome.status in ("failed", "waiting") or outcome.output is None:
             raise _Missing(f"not protected: {outcome.reason or 'the job did not come to it'}")
+        if outcome.status == "copied":
+            return self._copied(file, outcome, outcome.output)
         data = self._output(file, outcome.output)
         changed = sha256(data) != outcome.output_sha256
         if file.name not in self.sources:
@@ -208,24 +211,36 @@ class _Judge:
             delta = self._compare(file.name, original, outcome.output, data, self.containers[0])
         if changed:
             raise _Bad("the output has changed since it was written", delta)
-        # whoever can write the outputs can write their hashes too: what the originals tell is looked at as well
-        if outcome.status == "copied" and is_picture_name(file.name):
-            raise _Bad("it is a picture, and was only copied")
-        if outcome.status == "copied" and (data != original or outcome.output != file.name):
-            raise _Bad("the copy differs from the original")
         if outcome.max_delta not in (None, delta):
             raise _Bad(f"changed by {delta} levels, where the manifest says {outcome.max_delta}", delta)
         return delta
+
+    def _copied(self, file: _File, outcome: Outcome, output: str) -> int:
+        """As `_recorded`, of a copy, which may be larger than what fits into memory."""
+        written = self._digest(file, output)
+        if file.name not in self.sources:
+            raise _Bad("the original is no longer in SRC")
+        original = sha256_of(self.originals, self.sources[file.name])
+        if original != outcome.source_sha256:
+            raise _Bad("the original has changed since it was protected")
+        if written != outcome.output_sha256:
+            raise _Bad("the output has changed since it was written")
+        # whoever can write the outputs can write their hashes too: what the originals tell is looked at as well
+        if is_picture_name(file.name):
+            raise _Bad("it is a picture, and was only copied")
+        if written != original or output != file.name:
+            raise _Bad("the copy differs from the original")
+        return 0
 
     def _by_name(self, file: _File) -> int:
         item = self.sources[file.name]
         if item.problem is not None:
             raise _Missing(f"not protected: {item.problem}")
-        original = self.originals.read(item)
         if not is_picture_name(file.name):
-            if self._output(file, file.name) != original:
+            if self._digest(file, file.name) != sha256_of(self.originals, item):
                 raise _Bad("the copy differs from the original")
             return 0
+        original = self.originals.read(item)
         for container in self.containers:
             try:
                 target = decode(original, file.name, container).target
@@ -237,10 +252,16 @@ class _Judge:
         raise _Missing("there is no output for it")
 
     def _output(self, file: _File, name: str) -> bytes:
+        return self.outputs.read(self._written(file, name))
+
+    def _digest(self, file: _File, name: str) -> str:
+        return sha256_of(self.outputs, self._written(file, name))
+
+    def _written(self, file: _File, name: str) -> Item:
         self.places[name] = file.place
         if name not in self.written:
             raise _Missing("its output is not there")
-        return self.outputs.read(self.written[name])
+        return self.written[name]
 
     def _compare(self, name: str, original: bytes, written_name: str, written: bytes, container: Container) -> int:
         """The largest change in 8-bit levels; raises `_Bad` where anything but colour within the budget differs."""

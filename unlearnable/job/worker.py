@@ -1,5 +1,6 @@
 """One file of a job, from reading it to having read back what was written."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from unlearnable.files import (
     matches,
     output_name,
     signalled,
-    sniff,
     stems,
 )
+from unlearnable.files.collection import Blocks
+from unlearnable.files.copying import UNSEEN, inspected
 from unlearnable.files.credentials import ADDED, MIME, Credential
+from unlearnable.files.sources import promised
 from unlearnable.job import fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
@@ -72,14 +75,16 @@ class Worker:
             return row, Outcome("failed", _line(error))
 
     def _copy(self, row: Row) -> Outcome:
-        data = self.source.read(self.source.items[row.id])
-        if kind := sniff(data):
-            raise Refused(f"content is {kind} but the name is not a picture's: rename it")
-        written = self._place(row, row.name, data).read_bytes()
-        if written != data:
+        item = self.source.items[row.id]
+        if item.problem is None and promised(row.name) is not None:
+            raise Refused(UNSEEN)
+        read = hashlib.sha256()
+        path = self._place(row, row.name, _hashed(inspected(self.source.blocks(item)), read))
+        with open(path, "rb") as file:
+            written = hashlib.file_digest(file, "sha256").hexdigest()
+        if written != read.hexdigest():
             self._withdraw(row.name, "the copy read back differs")
-        digest = sha256(written)
-        return Outcome("copied", None, row.name, digest, digest)
+        return Outcome("copied", None, row.name, written, written)
 
     def _protect(self, row: Row, number: int) -> Outcome:
         if number in self.unreadable:
@@ -101,8 +106,13 @@ class Worker:
         hashes = sha256(data), sha256(written)
         return Outcome("protected", None, name, *hashes, found.max_delta, found.psnr, notes, step)
 
-    def _place(self, row: Row, name: str, data: bytes) -> Path:
-        self.destination.write(name, data, scratch_of(self.destination) / str(row.id))
+    def _place(self, row: Row, name: str, data: bytes | Blocks) -> Path:
+        scratch = scratch_of(self.destination) / str(row.id)
+        try:
+            self.destination.write(name, data, scratch)
+        except Refused:
+            scratch.unlink(missing_ok=True)
+            raise
         return self.destination.path_of(name)
 
     def _withdraw(self, name: str, reason: str) -> None:
@@ -115,6 +125,12 @@ def credential_of(job: Job) -> Credential | None:
     if job.certificate is None or job.certificate_key is None:
         return None
     return Credential.read(job.certificate, job.certificate_key)
+
+
+def _hashed(blocks: Blocks, seen: "hashlib._Hash") -> Iterator[bytes]:
+    for block in blocks:
+        seen.update(block)
+        yield block
 
 
 def _line(error: BaseException) -> str:

@@ -1,0 +1,176 @@
+"""What is copied beside the pictures: nothing that is, packs or holds one, in whatever the collection lies."""
+
+import base64
+import bz2
+import gzip
+import importlib
+import io
+import lzma
+import tarfile
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jobs import crop, job, noise, packed, put, stored
+from sources import write_tar
+
+from unlearnable.files import Refused, item
+from unlearnable.files.copying import check_copy, inspected
+from unlearnable.job import audit, verify
+
+JPEG, PNG = stored(crop(1), "JPEG"), stored(noise(1), "PNG")
+EXIF = b"\xff\xd8\xff\xe1\0\x10Exif\0\0II*\0\x08\0\0\0" + JPEG[20:]
+
+
+def saved(write, *content: object, **named: object) -> bytes:
+    file = io.BytesIO()
+    write(file, *content, **named)
+    return file.getvalue()
+
+
+def zipped(name: str = "a.png") -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, PNG)
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"))
+    return file.getvalue()
+
+
+def arrow(kind: str) -> bytes:
+    pyarrow, ipc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.ipc")
+    table, file = pyarrow.table({"image": [PNG]}), io.BytesIO()
+    with (ipc.new_file if kind == "file" else ipc.new_stream)(file, table.schema) as writer:
+        writer.write_table(table)
+    return file.getvalue()
+
+
+def pickled(protocol: int) -> bytes:
+    return importlib.import_module("pickle").dumps({b"data": np.zeros((1, 3072), np.uint8)}, protocol)
+
+
+PACKING = {
+    "zip": zipped(), "docx": zipped("word/media/image1.png"), "tar": tarred(), "gzip": gzip.compress(b"text"),
+    "xz": lzma.compress(b"text"), "bzip2": bz2.compress(b"text"), "NumPy": saved(np.save, np.zeros((2, 2))),
+    "Arrow file": arrow("file"), "Arrow stream": arrow("stream"), "pickles 2": pickled(2), "pickles 5": pickled(5),
+    "7z": b"7z\xbc\xaf\x27\x1c\0\4", "RAR": b"Rar!\x1a\7\1\0", "HDF5": b"\x89HDF\r\n\x1a\n\0", "parquet": b"PAR1\x15\4",
+    "zstd": b"\x28\xb5\x2f\xfd\4", "MATLAB": b"MATLAB 5.0 MAT-file, Platform", "IDX": b"\0\0\x08\3\0\0\xea\x60",
+}  # fmt: skip
+
+HOLDING = {
+    "Thumbs.db": b"\xd0\xcf\x11\xe0" + bytes(600) + JPEG,
+    "film": bytes(600) + EXIF,
+    "base64 JPEG": b'{"imageData": "' + base64.b64encode(JPEG) + b'"}',
+    "base64 EXIF": base64.b64encode(EXIF),
+    "base64 PNG": b"data:image/png;base64," + base64.b64encode(PNG),
+    "base64 WebP": b"data:image/webp;base64," + base64.b64encode(stored(noise(1), "WEBP")),
+    "hexadecimal": b"begin " + JPEG[:200].hex(" ", 2).encode(),
+    "WebP": b"text" + stored(noise(1), "WEBP"),
+    "AVIF": b"text" + stored(crop(1), "AVIF"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PACKING)
+def test_archives_tables_and_arrays_are_known_by_their_first_bytes(kind: str) -> None:
+    with pytest.raises(
+        Refused, match=rf"content is {kind.split()[0].replace('docx', 'zip')}, and .* is not looked into"
+    ):
+        check_copy(PACKING[kind])
+
+
+@pytest.mark.parametrize("kind", HOLDING)
+def test_a_picture_inside_is_found(kind: str) -> None:
+    with pytest.raises(Refused, match="holds a picture that nobody protected"):
+        check_copy(HOLDING[kind])
+
+
+def test_a_picture_across_two_blocks_is_found_and_nothing_is_in_noise_and_texts() -> None:
+    at = HOLDING["Thumbs.db"].index(JPEG[:11])
+    for cut in range(at - 2, at + 12):
+        with pytest.raises(Refused):
+            list(inspected([HOLDING["Thumbs.db"][:cut], HOLDING["Thumbs.db"][cut:]]))
+    film = np.random.default_rng(0).integers(0, 256, 1 << 24, np.uint8).tobytes()
+    assert film.count(b"\xff\xd8\xff"), "the seed is one with the mark in it"
+    check_copy(film)
+    for text in (b"", b"Unlearnable \xff\xd8\xff", b'{"label": 7}', b"<svg/>", b"BZ, PK and PAR", bytes(1000)):
+        check_copy(text)
+
+
+def test_no_collection_copies_what_packs_or_holds_a_picture(tmp_path: Path) -> None:
+    """Originals in `originals.zip` came out byte for byte in what was to be published."""
+    bad = {"originals.dat": zipped(), "Thumbs.db": HOLDING["Thumbs.db"], "a.json": HOLDING["base64 JPEG"]}
+    members = {"0.png": PNG, "notes.txt": b"notes", "p.npz": saved(np.savez, images=np.zeros((1, 8, 8, 3), np.uint8))}
+    for name, data in (members | bad).items():
+        put(tmp_path / "src" / name, data)
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for name, data in (members | bad).items():
+            archive.writestr(name, data)
+    write_tar(tmp_path / "in.tar", list((members | bad).items()))
+    (tmp_path / "shards").mkdir()
+    write_tar(tmp_path / "shards/a.tar", [("0.png", PNG)])
+    for name, data in (members | bad).items():
+        if name != "0.png":
+            put(tmp_path / "shards" / name, data)
+    for source, out in (("src", "out"), ("in.zip", "out.zip"), ("in.tar", "out.tar"), ("shards", "out-shards")):
+        summary = job(tmp_path / source, tmp_path / out, method="random")
+        assert (summary.protected, summary.copied, summary.failed) == (1, 1, 4), source
+        failures = dict(summary.failures)
+        assert {name: failures.pop(name).split(":")[0] for name in ("p.npz", "originals.dat")} == {
+            "p.npz": "an archive or table among pictures is not looked into",
+            "originals.dat": "content is zip, and an archive or table among pictures is not looked into",
+        }
+        assert all("it holds a picture that nobody protected" in reason for reason in failures.values())
+        found = verify(tmp_path / source, tmp_path / out)
+        assert (found.checked, found.bad, found.missing) == (1, 0, 4), source
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.png", "notes.txt", ".unlearnable"}
+
+
+def test_a_film_is_copied_without_being_in_memory(tmp_path: Path) -> None:
+    """It was held twice by every core: once as read, once as read back."""
+    put(tmp_path / "src/0.png", PNG)
+    put(tmp_path / "src/film.mp4", bytes(48 << 20))
+    write_tar(tmp_path / "in.tar", [("0.png", PNG), ("film.mp4", bytes(48 << 20))])
+    packed(tmp_path / "src", tmp_path / "in.zip")
+    for source in ("src", "in.tar", "in.zip"):
+        tracemalloc.start()
+        assert job(tmp_path / source, tmp_path / f"out-{source}", method="random").copied == 1
+        assert verify(tmp_path / source, tmp_path / f"out-{source}").bad == 0
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert used < 24 << 20, (source, used)
+
+
+def test_a_file_above_the_limit_of_pictures_is_copied_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(item, "MAX_BYTES", 20_000)
+    put(tmp_path / "src/0.png", PNG)
+    put(tmp_path / "src/large.png", PNG + bytes(20_000))
+    (tmp_path / "shards").mkdir()
+    write_tar(tmp_path / "shards/a.tar", [("0.png", PNG)])
+    for source, failed in (("src", 1), ("shards", 0)):
+        film = put(tmp_path / source / "film.mp4", bytes(range(1, 256)) * 100)
+        summary = job(tmp_path / source, tmp_path / f"out-{source}", method="random")
+        assert (summary.protected, summary.copied, summary.failed) == (1, 1, failed)
+        assert (tmp_path / f"out-{source}/film.mp4").read_bytes() == film.read_bytes()
+        found = verify(tmp_path / source, tmp_path / f"out-{source}")
+        assert (found.checked, found.bad, found.missing) == (1, 0, failed)
+        assert audit(tmp_path / f"out-{source}").bad == 0
+        put(tmp_path / f"out-{source}/film.mp4", bytes(30_000))
+        for found in (verify(tmp_path / source, tmp_path / f"out-{source}"), audit(tmp_path / f"out-{source}")):
+            assert ("film.mp4", "the output has changed since it was written") in found.problems
+
+
+def test_the_texts_of_cifar_hold_no_picture(tmp_path: Path) -> None:
+    np.random.default_rng(0).integers(0, 10, (4, 3073), np.uint8).tofile(put(tmp_path / "c/data_batch_1.bin", b""))
+    put(tmp_path / "c/readme.html", HOLDING["base64 PNG"])
+    with pytest.raises(ValueError, match=r"readme.html' would be copied, but it holds a picture"):
+        job(tmp_path / "c", tmp_path / "out", method="random")
+    assert not (tmp_path / "out").exists()
