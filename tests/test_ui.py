@@ -7,7 +7,6 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -226,7 +225,7 @@ def test_a_session_ends_with_all_it_had_and_leaves_the_others_alone(run: Run) ->
 
 @pytest.mark.parametrize("kind", ["ProtectTab", "TryTab"])
 def test_of_two_clicks_at_once_one_begins_a_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    pytest.importorskip("gradio", reason="the page needs gradio: pip install 'unlearnable[ui]'")
+    gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install 'unlearnable[ui]'")
     from unlearnable.ui import tabs
 
     begun, answers, both = list[Any](), list[Any](), threading.Barrier(2)
@@ -242,7 +241,7 @@ def test_of_two_clicks_at_once_one_begins_a_work(tmp_path: Path, monkeypatch: py
 
     def click() -> None:
         both.wait()
-        answers.append(tab.start([], "lsp", 8, SimpleNamespace(session_hash="me")))
+        answers.append(tab.start([], "lsp", 8.0, gradio.Request(session_hash="me")))
 
     clicks = [threading.Thread(target=click) for _ in range(2)]
     for one in clicks:

@@ -4,6 +4,7 @@ Nothing else in the package knows how many grey levels there are, rounds, clamps
 """
 
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
@@ -23,6 +24,7 @@ Packed = Shaped[Tensor, "n c h w"]  # changes as they are kept: see `packing`
 
 Norm = Literal["linf", "l2", "none"]
 Depth = Literal[8, 16]
+_NUMBER = re.compile(r"[+-]?[\d.]{1,25}(e[+-]?\d{1,3})?(/\d{1,9})?", re.IGNORECASE)
 _TIE = 1e-6  # absorbs the error of eps such as 8/255, which is not a binary fraction
 
 
@@ -61,7 +63,10 @@ def eps_text(eps: float) -> str:
 def parse_eps(text: str | float) -> float:
     """'8/255' or '0.03' as a number of the 0..1 range. Raises ValueError with what is allowed."""
     try:
-        eps = float(Fraction(str(text).replace(" ", "")))
+        plain = str(text).replace(" ", "")
+        if not _NUMBER.fullmatch(plain):  # 1e999999999 would be worked out to its last digit
+            raise ValueError(plain)
+        eps = float(Fraction(plain))
     except (ValueError, ArithmeticError):  # 1/0, 1e400
         raise ValueError(f"eps must be a fraction such as 8/255 or a number from 0 to 1, got {text!r}") from None
     return Budget("linf", eps).eps
