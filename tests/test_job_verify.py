@@ -12,8 +12,8 @@ from jobs import crop, everything, folder, job, noise, put, samples, tree
 from PIL import Image
 
 from unlearnable.job import Verification, audit, verify, worker
+from unlearnable.job.beside import STRANGE
 from unlearnable.job.manifest import Manifest
-from unlearnable.job.verifying import STRANGE
 from unlearnable.run import Progress, Run
 
 
@@ -199,6 +199,14 @@ def test_without_a_manifest_the_default_budget_is_checked(done: tuple[Path, Path
     found = verify(source, without_manifest(dst))
     assert (found.bad, found.eps, found.eps_of) == (1, "8/255", "default")
     assert verify(source, dst, eps=1.0).bad == 0
+
+
+def test_without_a_manifest_an_original_is_not_taken_for_an_output(done: tuple[Path, Path], tmp_path: Path) -> None:
+    source, _ = done
+    shutil.copytree(source, tmp_path / "copy")
+    found = verify(source, tmp_path / "copy")
+    assert found.bad > 0
+    assert dict(found.problems)["dog/000.png"] == "it is the original as it was"
 
 
 @pytest.mark.parametrize("container", ["png", "webp", "keep"])

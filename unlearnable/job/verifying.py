@@ -1,7 +1,6 @@
 """Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,6 @@ from unlearnable.files import (
     Collection,
     Container,
     Item,
-    Packable,
     Picture,
     Refused,
     decode,
@@ -25,6 +23,7 @@ from unlearnable.files import (
 )
 from unlearnable.files.collection import sha256_of
 from unlearnable.files.picture import Samples
+from unlearnable.job.beside import beside, strangers
 from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
@@ -32,8 +31,6 @@ from unlearnable.job.places import find_manifest
 from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 
-ALTERED_BESIDE = "labels, columns or arrays beside the pictures are not those of the originals"
-STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
 _Source = Literal["manifest", "default", "caller"]
@@ -92,37 +89,6 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
     return Verification(
         checked, bad + len(strange), worst, len(wrong) - bad, problems, str(judge.budgets[-1]), judge.budget_of
     )
-
-
-def strangers(outputs: Collection, known: AbstractSet[str]) -> list[tuple[str, str]]:
-    """(name, reason) of pictures that are nobody's output. In an array a black one stands for one that failed."""
-    bare = isinstance(outputs, Packable) and not outputs.encoded
-    found = (item for item in outputs.items if item.name not in known and is_picture_name(item.name))
-    return [(item.name, STRANGE) for item in found if not (bare and _is_black(outputs, item))]
-
-
-def beside(outputs: Collection, places: Mapping[str, int], wanted: str | None) -> list[tuple[str, str]]:
-    """(name, reason) where what lies beside the pictures of a table or an array file is not as wanted; see `kept`.
-
-    places: of the outputs that are known; a label belongs to the picture of its row, so that their order counts.
-    """
-    try:
-        found = kept(outputs)
-    except Refused as reason:
-        return [(outputs.path.name, f"what lies beside the pictures {reason}")]
-    order = [places[item.name] for item in outputs.items if item.name in places]
-    if found is not None and wanted not in (None, found):
-        return [(outputs.path.name, ALTERED_BESIDE)]
-    if found is not None and order != sorted(order):
-        return [(outputs.path.name, "its rows are in another order than those of the originals")]
-    return []
-
-
-def _is_black(outputs: Collection, item: Item) -> bool:
-    try:
-        return not decode(outputs.read(item), item.name).planes.any()
-    except Refused:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +214,10 @@ class _Judge:
                 raise _Missing(f"not protected: {reason}") from None
             name = output_name(file.name, target, self.names)
             if name in self.written:
-                return self._compare(file.name, original, name, self._output(file, name), container)
+                written = self._output(file, name)
+                if written == original:
+                    raise _Bad("it is the original as it was")
+                return self._compare(file.name, original, name, written, container)
         raise _Missing("there is no output for it")
 
     def _output(self, file: _File, name: str) -> bytes:
