@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import authorised, commands, measured, methods, scenarios, universal
+from benchmarks import authorised, commands, measured, methods, scenarios, tests, universal
 from benchmarks.known import known
 from benchmarks.methods import where
 from unlearnable import suites, tables
@@ -224,11 +224,19 @@ def _spread(found: dict[str, Any], operation: str) -> str:
     return tables.spread(reached) if reached else "-"
 
 
+def tests_taken() -> str:
+    """How long the tests take."""
+    path = RESULTS / "tests.json"
+    if not path.exists():
+        return "Not timed yet: `python -m benchmarks.tests test` does it."
+    return tests.sentence(json.loads(path.read_text()))
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
         "speed": speed, "passes": passes, "closed forms": closed_forms,
-        "universal": partial(universal.table, RESULTS / "quick", "universal"),
+        "universal": partial(universal.table, RESULTS / "quick", "universal"), "tests": tests_taken,
     },
     "docs/cli.md": {"commands": commands.page},
     "docs/protections.md": {"protections": methods.overview},
