@@ -126,6 +126,28 @@ def test_places_of_fit(tmp_path: Path) -> None:
     assert not (tmp_path / "dst").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "dog.png", "perturbation.safetensors"])
+def test_fit_takes_no_folder_that_holds_something_of_the_users(tmp_path: Path, name: str) -> None:
+    mine = put(tmp_path / "mine" / name, b"mine")
+    with pytest.raises(ValueError, match=rf"OUT .* holds {name}, .* name another folder"):
+        fitted(folder(tmp_path / "src"), tmp_path / "mine")
+    assert [path.name for path in mine.parent.iterdir()] == [name]
+    assert mine.read_bytes() == b"mine"
+    with pytest.raises(ValueError, match=r"OUT .* is a file: name a folder"):
+        fitted(folder(tmp_path / "src"), mine)
+    with pytest.raises(ValueError, match=r"OUT .* lies below a file"):
+        fitted(folder(tmp_path / "src"), mine / "out")
+
+
+def test_a_fit_goes_on_in_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Killed after the weights, before config.json: nothing there is the user's."""
+    source, out = folder(tmp_path / "src"), tmp_path / "out"
+    for name in (".checkpoints/lsp.tmp", "perturbation.safetensors", ".config.json.tmp"):
+        put(out / name, b"half")
+    fitted(source, out)
+    assert load(out)[0].size == 32
+
+
 def test_checkpoints_lie_in_out_until_it_is_done(tmp_path: Path) -> None:
     seen = []
     source = folder(tmp_path / "src", 6)

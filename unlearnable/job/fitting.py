@@ -20,6 +20,7 @@ from unlearnable.pretrained import write_card
 from unlearnable.protections import PROTECTIONS, SHIPPED, Protection, describe, protection
 from unlearnable.run import KEPT, Run, ranks
 
+_CHECKPOINTS = ".checkpoints"
 _LOOKED_AT = 64
 _SAMPLE = 5000
 
@@ -90,19 +91,18 @@ def fit(
     in `out`, usable as the method of a job. size: working size in pixels, by default that of small square pictures,
     else 64.
 
-    Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` holds a protection already,
-    lies inside the source, or the pictures have no labels and need them.
+    Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` is a file, holds anything but
+    what an earlier fit was stopped at, or lies inside the source, or the pictures have no labels and need them.
     """
-    if (out / perturbations.CONFIG).exists():
-        raise ValueError(f"OUT {str(out)!r} holds a fitted protection already: name another folder")
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
+    _refuse_taken(out)
     collection = open_collection(source)
     try:
         pictures = pictures_of(collection)
         labelling = label_pictures(collection, pictures, labels, method.needs_labels, run)
         side = size or working_size(collection, pictures)
-        fit_pictures(method, collection, pictures, labelling, side, out, out / ".checkpoints", run)
+        fit_pictures(method, collection, pictures, labelling, side, out, out / _CHECKPOINTS, run)
         if run.first:
             write_card(out)
     finally:
@@ -183,6 +183,20 @@ def digest(names: Iterable[str]) -> str:
     for name in names:
         found.update(os.fsencode(name) + b"\0")
     return found.hexdigest()
+
+
+def _refuse_taken(out: Path) -> None:
+    """A fit writes into a folder of its own: what else lies there would be replaced, or lie among pictures."""
+    if (out / perturbations.CONFIG).exists():
+        raise ValueError(f"OUT {str(out)!r} holds a fitted protection already: name another folder")
+    if (file := next((place for place in (out, *out.parents) if place.is_file()), None)) is not None:
+        what = "is a file" if file == out else f"lies below a file, {str(file)!r}"
+        raise ValueError(f"OUT {str(out)!r} {what}: name a folder")
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    if _CHECKPOINTS in found:  # an earlier fit was stopped: weights may be there without config.json, half of one too
+        found = {name for name in found if name != perturbations.WEIGHTS and not name.startswith(".")}
+    if found:
+        raise ValueError(f"OUT {str(out)!r} holds {min(found)}, fit wants a folder of its own: name another folder")
 
 
 def _images(
