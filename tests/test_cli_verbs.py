@@ -84,11 +84,20 @@ def test_verify_finds_what_was_changed_and_what_is_missing(command: Command, pho
 
 def test_a_fitted_method_protects(command: Command, photos: Path) -> None:
     said = command("fit", "lsp", photos, "fitted", "--eps", "2/255", "--patch", "4", "--size", "16", "--json").json
-    assert said == {"method": "lsp", "eps": "2/255", "out": "fitted"}
+    assert said == {"method": "lsp", "eps": "2/255", "out": "fitted", "failed": 0}
     config = json.loads(Path("fitted/config.json").read_text())
     assert config["protection"]["patch"] == 4
     said = command("protect", photos, "out", "--method", "fitted", "--json").json
     assert (said["protected"], said["max_abs_delta"], said["eps"]) == (4, 2, "2/255")
+
+
+def test_fit_names_and_counts_what_it_could_not_read(command: Command, photos: Path) -> None:
+    (photos / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    words = ("--rounds", "1", "--train_steps", "1", "--size", "16", "--quiet", "--json")
+    ended = command("fit", "em:class-quick", photos, "fitted", *words)
+    assert (ended.code, ended.json["failed"]) == (1, 1)
+    assert ended.err.startswith("failed: cat/broken.png: ")
+    assert command("protect", photos, "out", "--method", "fitted", "--json", "--quiet").json["protected"] == 4
 
 
 def test_the_values_of_a_preset_are_the_defaults_and_can_be_changed(command: Command, photos: Path) -> None:

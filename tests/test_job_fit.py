@@ -89,9 +89,25 @@ def test_unreadable_pictures_do_not_stop_a_method_that_looks_at_them(tmp_path: P
         assert summary.protected == 7
     put(source / "cat" / "003.png", whole)
     sample = job(source, tmp_path / "sample-out", method=str(tmp_path / "sample"), resume=True)
-    assert "could not be read when its noise was fitted" in dict(sample.failures)["cat/003.png"]
+    said = dict(sample.failures)["cat/003.png"]
+    assert said.startswith("it could not be read when its noise was fitted: fit anew to include it")
     again = job(source, tmp_path / "class-out", method=str(tmp_path / "class"), resume=True)
     assert {name for name, _ in again.failures} == {"cat/gone.png"}
+
+
+@pytest.mark.parametrize("values", [fast(), fast(scope="class", steps=1)], ids=["sample", "class"])
+def test_fit_says_which_pictures_it_could_not_read(tmp_path: Path, values: dict[str, object]) -> None:
+    source = folder(tmp_path / "src", 4)
+    for picture in source.rglob("00[13].png"):
+        put(picture, picture.read_bytes()[:60])
+    run = Run(device="cpu", precision="fp32")
+    missed = fit(protection("em", **values), source, tmp_path / "out", run)
+    assert [name for name, _ in missed] == ["cat/001.png", "cat/003.png"]
+    assert all(reason for _, reason in missed)
+    for picture in source.rglob("*.png"):
+        put(picture, b"\x89PNG\r\n\x1a\nno more")
+    with pytest.raises(ValueError, match=r"holds no picture that can be read: nothing to fit on"):
+        fit(protection("em", **values), source, tmp_path / "none", run)
 
 
 def test_a_bounded_sample_is_enough_for_what_transfers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

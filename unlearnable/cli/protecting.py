@@ -184,9 +184,10 @@ def fit(args: Namespace, run: "Run") -> Answer:
     from unlearnable import job
 
     method = method_of(args)
-    job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
-    said = {"method": args.method, "eps": str(method.budget), "out": args.out}
-    return Answer(said, f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {args.out}")
+    missed = job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
+    said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
+    text = f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {args.out}"
+    return Answer(said, text, missed, unwell=bool(missed))
 
 
 def method_of(args: Namespace) -> "Protection":

@@ -86,13 +86,13 @@ def _fitted_choice(folder: Path, eps: float | None) -> Choice:
 
 def fit(
     method: Protection, source: Path, out: Path, run: Run, labels: Wanted = "auto", size: int | None = None
-) -> None:
+) -> tuple[tuple[str, str], ...]:
     """Fits a protection to the pictures of a collection: config.json, perturbation.safetensors and README.md, its card,
     in `out`, usable as the method of a job. size: working size in pixels, by default that of small square pictures,
-    else 64.
+    else 64. Returns (name, reason) of every picture that it looked at and could not read: nothing was fitted to those.
 
     Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` is a file, holds anything but
-    what an earlier fit was stopped at, or lies inside the source, or the pictures have no labels and need them.
+    what an earlier fit was stopped at, or lies inside the source, the pictures have no labels and need them, or none of them can be read.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
@@ -102,9 +102,10 @@ def fit(
         pictures = pictures_of(collection)
         labelling = label_pictures(collection, pictures, labels, method.needs_labels, run)
         side = size or working_size(collection, pictures)
-        fit_pictures(method, collection, pictures, labelling, side, out, out / _CHECKPOINTS, run)
+        missed = fit_pictures(method, collection, pictures, labelling, side, out, out / _CHECKPOINTS, run)
         if run.first:
             write_card(out)
+        return missed
     finally:
         collection.close()
 
@@ -112,28 +113,31 @@ def fit(
 def fit_pictures(
     method: Protection, source: Collection, pictures: Sequence[Item], labelling: Labelling, size: int,
     out: Path, checkpoints: Path, run: Run,
-) -> None:  # fmt: skip
-    """Fits the method and saves the perturbation in `out`; checkpoints are removed once it is saved."""
-    data, unreadable = _images(method, source, pictures, labelling, size, run)
+) -> tuple[tuple[str, str], ...]:  # fmt: skip
+    """Fits the method and saves the perturbation in `out`; checkpoints are removed once it is saved. Returns (name,
+    reason) of the pictures that could not be read. Raises ValueError where none could."""
+    data, missed = _images(method, source, pictures, labelling, size, run)
     here = replace(run, directory=checkpoints)
     here.claim({"method": describe(method), "data": data.fingerprint})
     perturbation = method.fit(data, here)
     ranks.meet()
+    failures = tuple((pictures[number].name, reason) for number, reason in missed.items())
     if not run.first:
-        return
+        return failures
     about = {
         "protection": describe(method),
         "seed": run.seed,
         "classes": list(labelling.classes),
         "labels": labelling.origin,
         "pictures": digest(item.name for item in pictures),
-        "unreadable": unreadable,
+        "unreadable": [] if method.transfers else list(missed),
         "ended": here.ended,
     }
     perturbations.save(out, perturbation, about)
     for made in (checkpoints / KEPT).glob("*"):
         shutil.move(made, out / made.name)
     shutil.rmtree(checkpoints, ignore_errors=True)
+    return failures
 
 
 def load(folder: Path, budget: Budget, lend: bool = False) -> Ready:
@@ -206,20 +210,21 @@ def _images(
     labelling: Labelling,
     size: int,
     run: Run,
-) -> tuple[ImageSet, list[int]]:
-    """What the method is fitted on, and the numbers of the pictures that are black in it."""
+) -> tuple[ImageSet, dict[int, str]]:
+    """What the method is fitted on; and by picture number why one is not in it, or black where noise is sample-wise."""
     labels, classes = labelling.labels, labelling.classes
     if not method.needs_images:
-        return blank(labels, classes, size), []
-    if not method.transfers:
-        images, readable = views(source, pictures, size, run, "read")
-        labels = labels.clamp_min(0) if classes else labels
-        return ImageSet(images, labels, classes), (~readable).nonzero().flatten().tolist()
-    rows = torch.arange(min(_SAMPLE, len(pictures))) * len(pictures) // min(_SAMPLE, len(pictures))
-    images, readable = views(source, [pictures[row] for row in rows], size, run, "read")
-    if not readable.any():
+        return blank(labels, classes, size), {}
+    few = min(_SAMPLE, len(pictures)) if method.transfers else len(pictures)
+    rows = torch.arange(few) * len(pictures) // few
+    images, refused = views(source, [pictures[row] for row in rows], size, run, "read")
+    if len(refused) == few:
         raise ValueError(f"SRC {str(source.path)!r} holds no picture that can be read: nothing to fit on")
-    return ImageSet(images, labels[rows], classes).subset(readable.nonzero().flatten()), []
+    missed = {int(rows[row]): reason for row, reason in refused.items()}
+    if not method.transfers:
+        return ImageSet(images, labels.clamp_min(0) if classes else labels, classes), missed
+    readable = torch.tensor([row for row in range(few) if row not in refused])
+    return ImageSet(images, labels[rows], classes).subset(readable), missed
 
 
 def _plain(method: Protection) -> dict[str, Any]:

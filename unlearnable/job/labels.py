@@ -75,25 +75,26 @@ def needs_folders(source: Collection, pictures: Sequence[Item], wanted: Wanted) 
         label_pictures(source, pictures, wanted, False, Run())
 
 
-def views(source: Collection, pictures: Sequence[Item], size: int, run: Run, stage: str) -> tuple[Bytes, torch.Tensor]:
-    """(the pictures squashed to (n, 3, size, size), black where unreadable; which are readable, (n,) bool)."""
+def views(
+    source: Collection, pictures: Sequence[Item], size: int, run: Run, stage: str
+) -> tuple[Bytes, dict[int, str]]:
+    """(the pictures squashed to (n, 3, size, size), black where unreadable; row and reason of those that are)."""
     images = torch.zeros(len(pictures), 3, size, size, dtype=torch.uint8)
-    readable = torch.zeros(len(pictures), dtype=torch.bool)
+    refused: dict[int, str] = {}
 
     def load(row: int) -> int:
         try:
             name = pictures[row].name
             with decoded(source.read(pictures[row]), name) as picture:
                 images[row] = view(picture, size)
-            readable[row] = True
-        except Refused:
-            pass  # said once, where the picture is to be protected
+        except Refused as reason:
+            refused[row] = str(reason)
         return row
 
     with closing(results(load, range(len(pictures)), run)) as loaded:
         for done, _ in enumerate(loaded, 1):
             run.report(stage, done, len(pictures))
-    return images, readable
+    return images, dict(sorted(refused.items()))
 
 
 def _folder(source: Collection, item: Item) -> str | None:
@@ -122,8 +123,9 @@ def _by_folder(found: Sequence[str | None], sound: Sequence[str | None], known: 
 
 def _by_cluster(source: Collection, pictures: Sequence[Item], k: int, seed: int, run: Run) -> Labelling:
     """Unreadable pictures get the first cluster, so that they can be protected once they are repaired."""
-    thumbnails, readable = views(source, pictures, _THUMBNAIL, run, "labels")
-    labels = torch.zeros(len(pictures), dtype=torch.int64)
+    thumbnails, refused = views(source, pictures, _THUMBNAIL, run, "labels")
+    labels, readable = torch.zeros(len(pictures), dtype=torch.int64), torch.ones(len(pictures), dtype=torch.bool)
+    readable[list(refused)] = False
     if readable.any():
         seen = thumbnails[readable]
         labels[readable] = cluster(ImageSet(seen, torch.zeros(len(seen), dtype=torch.int64), ("all",)), k, seed)

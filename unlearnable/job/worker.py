@@ -88,7 +88,10 @@ class Worker:
 
     def _protect(self, row: Row, number: int) -> Outcome:
         if number in self.unreadable:
-            raise Refused("it could not be read when its noise was fitted: start anew with --overwrite to include it")
+            raise Refused(
+                "it could not be read when its noise was fitted: fit anew to include it (protect --overwrite, where "
+                "protect does the fitting)"
+            )
         data = self.source.read(self.source.items[row.id])
         label = -1 if row.label is None else row.label
         with decoded(data, row.name, self.container) as bare:
