@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from commands import PROTECT_KEYS, Command, picture, refused
 from pictures import write_digits
+from safetensors.torch import load_file, save_file
 
 from unlearnable.adversaries import SHORT
 from unlearnable.cli.measuring import matching
@@ -37,6 +38,26 @@ def test_a_failed_item_is_named_on_stderr_and_counted(command: Command, photos: 
     assert ended.json["failed"] == 1
     (line,) = ended.err.splitlines()
     assert line.startswith(r"failed: cat/broken\n.png: ")
+
+
+@pytest.mark.parametrize("eps", ["1/510", "0.0019", "1e-9"])
+def test_an_eps_below_a_grey_level_is_refused(command: Command, photos: Path, eps: str) -> None:
+    said = "changes no pixel: take at least 1/255, or 0 for none"
+    assert said in refused(command("protect", photos, "out", "--method", "lsp", "--eps", eps))
+    assert said in refused(command("fit", "lsp", photos, "fitted", "--eps", eps))
+    assert not Path("out").exists()
+    assert not Path("fitted").exists()
+
+
+def test_pictures_that_nothing_changed_are_not_protected(command: Command, photos: Path) -> None:
+    assert command("fit", "random:class", photos, "fitted").code == 0
+    for weights in Path("fitted").glob("*.safetensors"):
+        save_file({name: tensor * 0 for name, tensor in load_file(weights).items()}, weights)
+    ended = command("protect", photos, "out", "--method", "fitted", "--json", "--quiet")
+    assert (ended.code, ended.json["protected"], ended.json["max_abs_delta"]) == (1, 4, 0)
+    assert "nothing changed: the pictures in out are as they were" in ended.err
+    control = command("protect", photos, "control", "--method", "lsp", "--eps", "0", "--quiet")
+    assert (control.code, control.err) == (0, "")
 
 
 def test_a_dry_run_writes_nothing(command: Command, photos: Path) -> None:

@@ -80,7 +80,7 @@ def protect(args: Namespace, run: "Run") -> Answer:
 def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run") -> Answer:
     """What is at hand on this machine; where DST is elsewhere it is checked, then put there."""
     from unlearnable import job
-    from unlearnable.pixels import parse_eps
+    from unlearnable.pixels import eps_text, parse_eps
 
     asked = job.Job(
         source.path,
@@ -122,7 +122,11 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         )
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
     advice = _advice(done, shown(args.destination) if destination.remote else str(done.manifest))
-    return Answer(_summary(done), text, failures, done.failed > 0, advice)
+    unchanged = done.protected > 0 and done.max_abs_delta == 0 and done.eps != eps_text(0.0)
+    if unchanged:
+        there = shown(args.destination)
+        advice = f"nothing changed: the pictures in {there} are as they were: take a larger --eps, or fit anew"
+    return Answer(_summary(done), text, failures, done.failed > 0 or unchanged, advice)
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":

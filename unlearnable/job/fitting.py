@@ -15,7 +15,7 @@ from unlearnable.data import WORKING_SIZE, ImageSet, blank
 from unlearnable.files import Collection, Item, Refused, decode, is_picture_name, open_collection
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
-from unlearnable.pixels import Budget
+from unlearnable.pixels import Budget, level_cap
 from unlearnable.pretrained import write_card
 from unlearnable.protections import PROTECTIONS, SHIPPED, Protection, describe, protection
 from unlearnable.run import KEPT, Run, ranks
@@ -62,6 +62,7 @@ def choose(method: str, eps: float | None) -> Choice:
         raise ValueError(f"{error}; or a folder written by `unlearnable fit`") from None
     if eps is not None:
         chosen = replace(chosen, budget=Budget("linf", eps))  # type: ignore[type-var]
+    _refuse_nothing(chosen.budget)
     return Choice(chosen, chosen.budget, {"method": _plain(chosen)})
 
 
@@ -78,6 +79,7 @@ def _fitted_choice(folder: Path, eps: float | None) -> Choice:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder}/config.json does not say which method was fitted: {error}") from None
     budget = method.budget if eps is None else Budget("linf", eps)
+    _refuse_nothing(budget)
     if budget.eps > method.budget.eps and not isinstance(perturbation, perturbations.Scaling):
         raise ValueError(f"eps {budget} is above {method.budget}, which {folder} was fitted for: use that or less")
     files = [(folder / name).read_bytes() for name in (perturbations.CONFIG, perturbations.WEIGHTS)]
@@ -92,11 +94,13 @@ def fit(
     else 64. Returns (name, reason) of every picture that it looked at and could not read: nothing was fitted to those.
 
     Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` is a file, holds anything but
-    what an earlier fit was stopped at, or lies inside the source, the pictures have no labels and need them, or none of them can be read.
+    what an earlier fit was stopped at, or lies inside the source; where the budget is below a grey level, or the
+    pictures have no labels and need them, or none of them can be read.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
     _refuse_taken(out)
+    _refuse_nothing(method.budget)
     collection = open_collection(source)
     try:
         pictures = pictures_of(collection)
@@ -187,6 +191,12 @@ def digest(names: Iterable[str]) -> str:
     for name in names:
         found.update(os.fsencode(name) + b"\0")
     return found.hexdigest()
+
+
+def _refuse_nothing(budget: Budget) -> None:
+    """An eps of 0 is a control; one that rounds to 0 is a mistake."""
+    if budget.eps > 0 and level_cap(budget) == 0:
+        raise ValueError(f"eps {budget} changes no pixel: take at least 1/255, or 0 for none")
 
 
 def _refuse_taken(out: Path) -> None:
