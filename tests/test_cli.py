@@ -102,6 +102,18 @@ def test_a_recipe_with_an_unknown_key_names_the_nearest(command: Command) -> Non
     assert "did you mean labels?" in refused(command("protect", "a", "b", "--config", "recipe.yaml"))
 
 
+@pytest.mark.parametrize("value", ['"false"', "flase", "1", "[]"])
+def test_a_switch_in_a_recipe_is_true_or_false(command: Command, photos: Path, value: str) -> None:
+    """Words count as true: overwrite: "false" began anew, and removed what was there."""
+    Path("recipe.yaml").write_text(f"overwrite: {value}\n")
+    said = refused(command("protect", photos, "out", "--method", "lsp", "--config", "recipe.yaml"))
+    assert "--overwrite must be true or false in a recipe, without quotes, got " in said
+    assert not Path("out").exists()
+    Path("recipe.yaml").write_text("dry_run: true\noverwrite: false\n")
+    assert command("protect", photos, "out", "--method", "lsp", "--config", "recipe.yaml").code == 0
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize("text", ["labels: [none\n", "- 3\n"])
 def test_a_recipe_that_is_no_yaml_of_flags_is_refused(command: Command, text: str) -> None:
     Path("recipe.yaml").write_text(text)

@@ -27,6 +27,11 @@ class Parser(ArgumentParser):
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
 
     @property
+    def switches(self) -> list[str]:
+        """The flags that take no value, by the name their value has."""
+        return [action.dest for action in self._actions if isinstance(action.default, bool) and action.nargs == 0]
+
+    @property
     def places(self) -> dict[str, str]:
         """The arguments that are not flags: what they are called in help, by the name their value has."""
         return {a.dest: str(a.metavar or a.dest) for a in self._actions if not a.option_strings}
@@ -53,8 +58,16 @@ def track_flag(made: Parser) -> None:
 
 
 def parse(made: Parser, argv: Sequence[str]) -> Namespace:
-    """The values of the arguments: what is typed wins over a recipe, a recipe over the defaults."""
-    return made.parse_args(_recipe_first(list(argv)))
+    """The values of the arguments: what is typed wins over a recipe, a recipe over the defaults.
+
+    Raises UsageError.
+    """
+    args = made.parse_args(_recipe_first(list(argv)))
+    for flag in made.switches:
+        if not isinstance(args[flag], bool):  # a text would count as true: "false" too
+            name = "--" + flag.replace("_", "-")
+            raise UsageError(f"{name} must be true or false in a recipe, without quotes, got {args[flag]!r}")
+    return args
 
 
 def _recipe_first(argv: list[str]) -> list[str]:
