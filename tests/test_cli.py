@@ -86,7 +86,7 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["evaluate", "a", "b", "c", "--models", "vgg"], f"model must be one of {', '.join(MODELS)}, module:function"),
         (["evaluate", "a", "b", "c", "--models", ","], "need a name at least"),
         (["evaluate", "a", "b", "c", "--size", "big"], "--size must be a whole number, got 'big'"),
-        (["evaluate", "a", "b", "c", "--size", "0"], "--size must be 1 or more, got 0"),
+        (["evaluate", "a", "b", "c", "--size", "0"], "--size must be 1 to 1024, got 0"),
         (["bench", "main", "--shard", "half"], "--shard must be I/N, such as 1/4, got 'half'"),
         (["bench", "nope"], "suite must be one of"),
         (["tables", "nowhere"], "nowhere"),
@@ -118,6 +118,12 @@ def test_a_switch_in_a_recipe_is_true_or_false(command: Command, photos: Path, v
 def test_a_recipe_that_is_no_yaml_of_flags_is_refused(command: Command, text: str) -> None:
     Path("recipe.yaml").write_text(text)
     assert "--config must be YAML" in refused(command("protect", "a", "b", "--config", "recipe.yaml"))
+
+
+@pytest.mark.parametrize("verb", ["protect", "verify"])
+def test_a_recipe_that_is_a_picture_is_refused(command: Command, verb: str, photos: Path) -> None:
+    said = refused(command(verb, "a", "b", "--config", photos / "cat" / "b.jpg"))
+    assert "--config must be YAML of the form flag: value, got a file that is no text" in said
 
 
 def test_list_as_json_names_everything(command: Command) -> None:

@@ -19,6 +19,8 @@ from unlearnable.pixels import Bytes, Labels
 DATA_VARIABLE = "UNLEARNABLE_DATA"
 WORKING_SIZE = 64
 """Side in pixels at which larger pictures are fitted and evaluated, unless another is asked for."""
+LARGEST_SIZE = 1024
+"""Side in pixels above which nothing is fitted or evaluated: batches of such pictures do not fit into memory."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Parser, UsageError, track_flag
+from unlearnable.cli.parsing import Parser, UsageError, track_flag, within
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageSet
@@ -55,7 +55,11 @@ def tables_flags(parser: Parser, first: str) -> None:
 def evaluate(args: Namespace, run: "Run") -> Answer:
     """Trains victims on clean and on protected pictures and compares them."""
     from unlearnable import experiment, tables
+    from unlearnable.data import LARGEST_SIZE
 
+    within(args, "size", 1, LARGEST_SIZE)
+    within(args, "epochs", 1)
+    within(args, "seeds", 1)
     adversaries, models = _adversaries(args.adversaries), _names(args.models)
     _check_names(adversaries, models)
     clean, protected, test = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
@@ -95,8 +99,6 @@ def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:
 def _load(clean: Path, protected: Path, test: Path, size: int | None) -> "tuple[ImageSet, ImageSet, ImageSet]":
     from unlearnable.data import load_labelled
 
-    if size is not None and size < 1:
-        raise UsageError(f"--size must be 1 or more, got {size}")
     originals, names = load_labelled(clean, size)
     copies, copied = load_labelled(protected, originals.size)
     rows = matching(names, copied)
@@ -128,8 +130,7 @@ def bench(args: Namespace, run: "Run") -> Answer:
     shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
     if shard is None:
         raise UsageError(f"--shard must be I/N, such as 1/4, got {args.shard!r}")
-    if args.seeds is not None and args.seeds < 1:
-        raise UsageError(f"--seeds must be 1 or more, got {args.seeds}")
+    within(args, "seeds", 1)
     cells = [cell for cell in suites.cells(args.suite, args.tier) if args.seeds is None or cell.seed < args.seeds]
     measured, already, failed = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
     said = {"measured": measured, "already": already, "failed": len(failed), "out": args.out}

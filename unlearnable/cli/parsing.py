@@ -62,7 +62,10 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
 
     Raises UsageError.
     """
-    args = made.parse_args(_recipe_first(list(argv)))
+    try:
+        args = made.parse_args(_recipe_first(list(argv)))
+    except UnicodeDecodeError:
+        raise UsageError("--config must be YAML of the form flag: value, got a file that is no text") from None
     for flag in made.switches:
         if not isinstance(args[flag], bool):  # a text would count as true: "false" too
             name = "--" + flag.replace("_", "-")
@@ -77,6 +80,14 @@ def _recipe_first(argv: list[str]) -> list[str]:
         if word.startswith("--config="):
             return [word, *argv[:at], *argv[at + 1 :]]
     return argv
+
+
+def within(args: Namespace, flag: str, least: int, most: int | None = None) -> None:
+    """Raises UsageError where the flag was given a number outside least..most."""
+    value = args[flag]
+    if value is not None and not least <= value <= (value if most is None else most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise UsageError(f"--{flag} must be {allowed}, got {value}")
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:

@@ -199,8 +199,7 @@ def method_of(args: Namespace) -> "Protection":
     from unlearnable.pixels import Budget, parse_eps
     from unlearnable.protections import protection
 
-    method = protection(args.method)
-    method = replace(method, **{name: args[name] for name in fields_of(method)})  # type: ignore[type-var]
+    method = protection(args.method, **{name: args[name] for name in fields_of(protection(args.method))})
     if args.eps is None:
         return method
     return replace(method, budget=Budget("linf", parse_eps(args.eps)))  # type: ignore[type-var]

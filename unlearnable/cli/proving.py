@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError
+from unlearnable.cli.parsing import Number, Parser, UsageError, within
 
 if TYPE_CHECKING:
     from unlearnable.job import Verification
@@ -56,6 +56,11 @@ def report(args: Namespace, run: "Run") -> Answer:
 
 def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -> None:
     """What can be said before any work."""
+    from unlearnable.data import LARGEST_SIZE
+
+    within(args, "size", 1, LARGEST_SIZE)
+    for flag in ("epochs", "seeds", "pictures"):
+        within(args, flag, 1)
     if args.key is not None and out is None:
         raise UsageError("--key signs what is written: --out FOLDER says where that goes")
     if args.adversaries is not None and args.test is None:

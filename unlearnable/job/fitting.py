@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unlearnable import perturbation as perturbations
-from unlearnable.data import WORKING_SIZE, ImageSet, blank
+from unlearnable.data import LARGEST_SIZE, WORKING_SIZE, ImageSet, blank
 from unlearnable.files import Collection, Item, Refused, decode, is_picture_name, open_collection
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
@@ -94,11 +94,13 @@ def fit(
     else 64. Returns (name, reason) of every picture that it looked at and could not read: nothing was fitted to those.
 
     Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` is a file, holds anything but
-    what an earlier fit was stopped at, or lies inside the source; where the budget is below a grey level, or the
+    what an earlier fit was stopped at, or lies inside the source; where the size is none, the budget is below a grey level, or the
     pictures have no labels and need them, or none of them can be read.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
+    if size is not None and not 1 <= size <= LARGEST_SIZE:
+        raise ValueError(f"size must be 1 to {LARGEST_SIZE}, got {size}")
     _refuse_taken(out)
     _refuse_nothing(method.budget)
     collection = open_collection(source)

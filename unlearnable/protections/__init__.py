@@ -12,6 +12,7 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
 from unlearnable.protections import one_for_all
+from unlearnable.protections._words import check_numbers
 from unlearnable.protections.aap import AAP
 from unlearnable.protections.ar import AR
 from unlearnable.protections.aue import AUE
@@ -110,7 +111,9 @@ def protection(name: str, **values: Any) -> Protection:
     if isinstance(chosen.get("budget"), dict):
         chosen["budget"] = Budget(**chosen["budget"])
     of_json = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    return cls(**of_json)
+    made = cls(**of_json)
+    check_numbers(made)
+    return made
 
 
 def describe(method: Protection) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Numbers that a hyper-parameter may be: refused by name where it is first read, not by a traceback of what uses it."""
+
+import math
+from dataclasses import fields
+
+import pytest
+from commands import Command, refused
+
+from unlearnable.protections import PROTECTIONS, describe, protection
+
+
+@pytest.mark.parametrize("method", PROTECTIONS)
+def test_every_preset_is_within_the_ranges(method: str) -> None:
+    for name in (method, *(f"{method}:{preset}" for preset in PROTECTIONS[method].presets)):
+        made = protection(name)
+        assert protection(**describe(made)) == made
+
+
+@pytest.mark.parametrize("method", PROTECTIONS)
+def test_no_number_of_any_method_may_be_below_what_it_means(method: str) -> None:
+    numbers = {f.name: getattr(protection(method), f.name) for f in fields(PROTECTIONS[method])} | {"stop_error": ""}
+    for name, value in numbers.items():
+        for wrong in (-1, -1.0, math.nan):
+            if type(value) is type(wrong):
+                with pytest.raises(ValueError, match=rf"{name}|an epoch"):
+                    protection(method, **{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [
+        ("cp", {"train_batches": 0, "noise_batches": 0}),
+        ("uge", {"refresh": 0, "steps": None}),
+        ("one_for_all", {"init": "shipped", "steps": 0}),
+        ("em", {"stop_error": -1.0, "momentum": 0.0}),
+    ],
+)
+def test_what_zero_or_nothing_means_stays_allowed(method: str, values: dict[str, object]) -> None:
+    assert vars(protection(method, **values)).items() >= values.items()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fit", "lsp", "a", "b", "--size", "-3"], "size must be 1 to 1024, got -3"),
+        (["fit", "lsp", "a", "b", "--size", "0"], "size must be 1 to 1024, got 0"),
+        (["fit", "lsp", "a", "b", "--size", "100000"], "size must be 1 to 1024, got 100000"),
+        (["fit", "lsp", "a", "b", "--patch", "0"], "patch must be 1 or more, got 0"),
+        (["fit", "lsp", "a", "b", "--overdrive", "-1"], "overdrive must be above 0, got -1.0"),
+        (["fit", "em:quick", "a", "b", "--batch", "0"], "batch must be 1 or more, got 0"),
+        (["fit", "em:quick", "a", "b", "--lr", "-1"], "lr must be above 0, got -1.0"),
+        (["fit", "em:quick", "a", "b", "--rounds", "0"], "rounds must be 1 or more, got 0"),
+        (["fit", "tap:quick", "a", "b", "--restarts", "0"], "restarts must be 1 or more, got 0"),
+        (["fit", "clusters", "a", "b", "--width", "0"], "width must be 1 or more, got 0"),
+        (["fit", "class_filters", "a", "b", "--blur", "-1"], "blur must be above 0, got -1.0"),
+        (["evaluate", "a", "b", "c", "--epochs", "0"], "--epochs must be 1 or more, got 0"),
+        (["evaluate", "a", "b", "c", "--epochs", "-1"], "--epochs must be 1 or more, got -1"),
+        (["evaluate", "a", "b", "c", "--seeds", "0"], "--seeds must be 1 or more, got 0"),
+        (["evaluate", "a", "b", "c", "--size", "100000"], "--size must be 1 to 1024, got 100000"),
+        (["report", "a", "b", "--test", "c", "--epochs", "0"], "--epochs must be 1 or more, got 0"),
+        (["report", "a", "b", "--test", "c", "--seeds", "0"], "--seeds must be 1 or more, got 0"),
+        (["report", "a", "b", "--test", "c", "--size", "0"], "--size must be 1 to 1024, got 0"),
+        (["report", "a", "b", "--pictures", "-1"], "--pictures must be 1 or more, got -1"),
+    ],
+)
+def test_a_number_out_of_range_is_one_line(command: Command, words: list[str], said: str) -> None:
+    assert said in refused(command(*words))
