@@ -40,6 +40,8 @@ docs: install
 	$(BIN)/pip install --quiet --editable '.[docs]' --constraint constraints.txt
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_site
 
+# the packs lie in $UNLEARNABLE_DATA, or beside the clone as the project's own checks have them
+bench: export UNLEARNABLE_DATA := $(or $(UNLEARNABLE_DATA),$(wildcard $(abspath ../shared/data)))
 bench: install
 	$(BIN)/unlearnable bench main --tier quick --out benchmarks/results/quick
 

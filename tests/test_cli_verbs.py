@@ -1,6 +1,7 @@
 """The verbs at their work, through the real entry point: what they print, what they write, how they end."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from unlearnable.adversaries import SHORT
 from unlearnable.cli.measuring import matching
+from unlearnable.data import DATA_VARIABLE
 from unlearnable.experiment import Cell
 from unlearnable.protections import PROTECTIONS
 from unlearnable.suites import SUITES, Suite
@@ -179,6 +181,19 @@ def test_bench_fills_what_is_missing_and_tables_shows_it(command: Command, monke
     assert "| `random` |" in ended.out
     assert command("tables", "results", "--json").json == {"markdown": ended.out.rstrip("\n")}
     assert "with 1 <= i <= n, got 3/2" in refused(command("bench", "two", "--shard", "3/2"))
+
+
+def test_bench_without_its_data_says_once_what_to_bring(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    said = refused(command("bench", "main"))
+    assert "needs cifar10-lossless.zip: name the folder that holds it by --data DIR or UNLEARNABLE_DATA" in said
+    (tmp_path / "packs").mkdir()
+    assert f"(now {tmp_path / 'packs'})" in refused(command("bench", "main", "--data", tmp_path / "packs"))
+    assert "'nowhere' is not there" in refused(command("bench", "main", "--data", "nowhere"))
+    assert DATA_VARIABLE not in os.environ
+    assert not Path("results").exists()
 
 
 def test_rows_are_matched_by_name_whatever_the_suffix_became() -> None:

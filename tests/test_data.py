@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable.data import DATA_VARIABLE, DATASETS, ImageSet, blank, digits, load_dataset, load_labelled
+from unlearnable.data import DATA_VARIABLE, DATASETS, PACKS, ImageSet, blank, digits, load_dataset, load_labelled
 from unlearnable.labelling import cluster
 from unlearnable.suites import SUITES, TIERS
 
@@ -84,6 +84,7 @@ def test_every_suite_measures_on_data_sets_that_have_a_name() -> None:
 
 def test_a_pack_that_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    assert {*PACKS, "digits"} == {*DATASETS}
     for name in set(DATASETS) - {"digits"}:
         with pytest.raises(ValueError, match=f"set {DATA_VARIABLE}"):
             load_dataset(name)

@@ -1,5 +1,6 @@
 """evaluate, bench, tables: how well it worked."""
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from unlearnable.cli.parsing import Parser, UsageError, track_flag, within
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageSet
+    from unlearnable.experiment import Cell
     from unlearnable.run import Run
 
 
@@ -31,6 +33,7 @@ def evaluate_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--size", type=int, help="side in training; by default the first one's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
     parser.add_argument("--out", type=str, metavar="DIR", help="a folder for the table and the figures")
+    data_flag(parser)
     track_flag(parser)
 
 
@@ -41,7 +44,13 @@ def bench_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--out", type=str, default="results", metavar="DIR", help="a record for each cell goes there")
     parser.add_argument("--shard", type=str, default="1/1", metavar="I/N", help="only the cells of every N-th fit")
     parser.add_argument("--seeds", type=int, metavar="N", help="only cells of seeds below N; default: all of the suite")
+    data_flag(parser)
     track_flag(parser)
+
+
+def data_flag(parser: Parser) -> None:
+    """For verbs that read data sets, or weights, from the data folder."""
+    parser.add_argument("--data", type=str, metavar="DIR", help="the folder of the packs (default: $UNLEARNABLE_DATA)")
 
 
 def tables_flags(parser: Parser, first: str) -> None:
@@ -55,18 +64,20 @@ def tables_flags(parser: Parser, first: str) -> None:
 def evaluate(args: Namespace, run: "Run") -> Answer:
     """Trains victims on clean and on protected pictures and compares them."""
     from unlearnable import experiment, tables
-    from unlearnable.data import LARGEST_SIZE
+    from unlearnable.data import LARGEST_SIZE, data_in
 
     within(args, "size", 1, LARGEST_SIZE)
     within(args, "epochs", 1)
     within(args, "seeds", 1)
     adversaries, models = _adversaries(args.adversaries), _names(args.models)
-    _check_names(adversaries, models)
+    with data_in(args.data):
+        _check_names(adversaries, models)
     clean, protected, test = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
-    evaluation = experiment.evaluate(
-        clean, protected, test, adversaries=adversaries, models=models, seeds=args.seeds, rate=args.rate,
-        relabelling=args.relabel, epochs=args.epochs, run=run,
-    )  # fmt: skip
+    with data_in(args.data):
+        evaluation = experiment.evaluate(
+            clean, protected, test, adversaries=adversaries, models=models, seeds=args.seeds, rate=args.rate,
+            relabelling=args.relabel, epochs=args.epochs, run=run,
+        )  # fmt: skip
     if args.out is not None:
         tables.write(evaluation, Path(args.out), tables.examples(clean, protected))
     where = "" if args.out is None else f"\n\nas a page, with pictures: {Path(args.out) / 'report.html'}"
@@ -126,16 +137,32 @@ def matching(names: tuple[str, ...], copied: tuple[str, ...]) -> list[int | None
 def bench(args: Namespace, run: "Run") -> Answer:
     """Measures what is missing of a suite."""
     from unlearnable import experiment, suites
+    from unlearnable.data import data_in
 
     shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
     if shard is None:
         raise UsageError(f"--shard must be I/N, such as 1/4, got {args.shard!r}")
     within(args, "seeds", 1)
     cells = [cell for cell in suites.cells(args.suite, args.tier) if args.seeds is None or cell.seed < args.seeds]
-    measured, already, failed = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
+    with data_in(args.data):
+        _check_data([cell for cell in cells if not (Path(args.out) / cell.file).exists()])
+        measured, already, failed = experiment.bench(cells, Path(args.out), run, (int(shard[1]), int(shard[2])))
     said = {"measured": measured, "already": already, "failed": len(failed), "out": args.out}
     text = f"{measured} cells measured, {already} were there; as a table: unlearnable tables {args.out}"
     return Answer(said, text, failed, unwell=bool(failed))
+
+
+def _check_data(cells: "list[Cell]") -> None:
+    """Once before the first cell, where none can be measured; what only some of them lack is said cell by cell."""
+    from unlearnable.data import DATA_VARIABLE, lacking
+
+    lacks = [lacking(cell.dataset) or lacking(cell.fitted_on or cell.dataset) for cell in cells]
+    if lacks and all(lacks):
+        packs = ", ".join(sorted({file for file in lacks if file}))
+        now = os.environ.get(DATA_VARIABLE) or "not set"
+        raise UsageError(
+            f"the suite needs {packs}: name the folder that holds it by --data DIR or {DATA_VARIABLE} (now {now})"
+        )
 
 
 def tables(args: Namespace, run: "Run") -> Answer:
