@@ -139,7 +139,7 @@ def test_protect_verify_evaluate_on_a_folder_of_digits(command: Command, tmp_pat
     Path("recipe.yaml").write_text("epochs: 3\nmodels: cnn,lenet\n")
     ended = command("evaluate", clean, "out", test, "--json", "--config", "recipe.yaml", "--out", "report")
     said = ended.json
-    assert list(said) == ["rows", "flags"]
+    assert list(said) == ["rows", "flags", "failed"]
     rows, flags = said["rows"], said["flags"]
     assert isinstance(rows, list)
     assert isinstance(flags, list)
@@ -159,11 +159,22 @@ def test_evaluate_for_people_is_a_table(command: Command, tmp_path: Path) -> Non
     assert "standard" in ended.out
 
 
-def test_evaluate_refuses_a_protected_folder_that_lacks_pictures(command: Command, tmp_path: Path) -> None:
-    clean = write_digits(tmp_path / "clean", 2)
+def test_evaluate_goes_on_without_the_pictures_that_failed(command: Command, tmp_path: Path) -> None:
+    clean = write_digits(tmp_path / "clean", 3)
+    first, second = sorted((clean / "4").glob("*.png"))[:2]
     command("protect", clean, "out", "--method", "lsp")
-    next(Path("out/3").glob("*.png")).unlink()
-    assert "lacks 1 of 20 pictures" in refused(command("evaluate", clean, "out", clean))
+    (Path("out/4") / first.name).unlink()
+    broken = sorted((clean / "3").glob("*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:50])
+    words = ("evaluate", clean, "out", clean, "--adversaries", "standard", "--epochs", "1", "--json", "--quiet")
+    ended = command(*words)
+    assert (ended.code, ended.json["failed"]) == (1, 3)  # the broken one is among the test pictures too
+    lines = ended.err.splitlines()
+    assert lines[0].startswith(f"failed: {broken}: ")
+    assert lines[2] == f"failed: {first}: missing in PROTECTED 'out'"
+    (Path("out/4") / second.name).unlink()
+    assert "every class needs at least 2 images to be learned, '4' has fewer" in refused(command(*words))
+    assert "lacks all 29 pictures" in refused(command("evaluate", clean, write_digits(tmp_path / "x", 2, 5), clean))
 
 
 def test_bench_fills_what_is_missing_and_tables_shows_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,27 +81,49 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
     within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
     first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one cannot be decoded.
     """
+    data, names, bad = load_readable(path, size, within)
+    if bad:
+        raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0][0]!r}")
+    return data, names
+
+
+def load_readable(
+    path: Path, size: int | None = None, within: str = ""
+) -> tuple[ImageSet, tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """As `load_labelled`, without the pictures that cannot be decoded: name and reason of each come third.
+
+    Raises ValueError where there is no labelled picture, or none that can be decoded.
+    """
     with closing(open_collection(path)) as collection:
         listed = labelled(collection, within)
-        names, side = tuple(item.name for item, _ in listed), size or _side(collection, listed[0][0])
-        images, bad = torch.zeros(len(names), 3, side, side, dtype=torch.uint8), []
-        for row, (item, _) in enumerate(listed):
+        classes, bad = _classes(listed), dict[str, str]()
+        images, labels = torch.zeros(0, 3, 1, 1, dtype=torch.uint8), list[int]()
+        for item, label in listed:
             try:
-                images[row] = view(decode(collection.read(item), item.name), side)
-            except Refused:
-                bad.append(item.name)
-    if bad:
-        raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0]!r}")
-    classes = _classes(listed)
-    labels = torch.tensor([classes.index(label) for _, label in listed])
-    return ImageSet(images, labels, classes), names
+                picture = decode(collection.read(item), item.name)
+            except Refused as reason:
+                bad[item.name] = str(reason)
+                continue
+            if not labels:
+                size = size or _side(picture)
+                images = torch.zeros(len(listed), 3, size, size, dtype=torch.uint8)
+            images[len(labels)] = view(picture, images.shape[-1])
+            labels.append(classes.index(label))
+    if not labels:
+        raise ValueError(f"{path}: none of {len(bad)} pictures can be decoded, the first is {next(iter(bad))!r}")
+    names = tuple(item.name for item, _ in listed if item.name not in bad)
+    return ImageSet(images[: len(labels)], torch.tensor(labels), classes), names, tuple(bad.items())
 
 
 def labelled_as(path: Path) -> tuple[tuple[str, ...], int]:
     """The class names and the size in pixels that `load_labelled` would give, with only one picture decoded."""
     with closing(open_collection(path)) as collection:
         listed = labelled(collection)
-        return _classes(listed), _side(collection, listed[0][0])
+        item = listed[0][0]
+        try:
+            return _classes(listed), _side(decode(collection.read(item), item.name))
+        except Refused as reason:
+            raise ValueError(f"{path}: {item.name!r}: {reason}") from None
 
 
 def _classes(listed: list[tuple[Item, str]]) -> tuple[str, ...]:
@@ -121,13 +143,10 @@ def labelled(collection: Collection, within: str = "") -> list[tuple[Item, str]]
     return found
 
 
-def _side(collection: Collection, item: Item) -> int:
+def _side(picture: Picture) -> int:
     """The shorter side of a picture in pixels, `WORKING_SIZE` at most."""
-    try:
-        height, width = decode(collection.read(item), item.name).planes.shape[:2]
-        return min(int(height), int(width), WORKING_SIZE)
-    except Refused as reason:
-        raise ValueError(f"{collection.path}: {item.name!r}: {reason}") from None
+    height, width = picture.planes.shape[:2]
+    return min(int(height), int(width), WORKING_SIZE)
 
 
 def view(picture: Picture, size: int) -> UInt8[Tensor, "3 s s"]:

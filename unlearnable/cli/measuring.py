@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,8 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
     adversaries, models = _adversaries(args.adversaries), _names(args.models)
     with data_in(args.data):
         _check_names(adversaries, models)
-    clean, protected, test = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
+    loaded = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
+    clean, protected, test = loaded.clean, loaded.protected, loaded.test
     with data_in(args.data):
         evaluation = experiment.evaluate(
             clean, protected, test, adversaries=adversaries, models=models, seeds=args.seeds, rate=args.rate,
@@ -81,7 +83,8 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
     if args.out is not None:
         tables.write(evaluation, Path(args.out), tables.examples(clean, protected))
     where = "" if args.out is None else f"\n\nas a page, with pictures: {Path(args.out) / 'report.html'}"
-    return Answer(evaluation.as_json(), tables.markdown(evaluation) + where)
+    said = evaluation.as_json() | {"failed": len(loaded.failures)}
+    return Answer(said, tables.markdown(evaluation) + where, loaded.failures, unwell=bool(loaded.failures))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -107,16 +110,39 @@ def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:
         raise UsageError("--adversaries and --models need a name at least")
 
 
-def _load(clean: Path, protected: Path, test: Path, size: int | None) -> "tuple[ImageSet, ImageSet, ImageSet]":
-    from unlearnable.data import load_labelled
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """clean and protected: the same pictures; failures: what is in no set, by its path, and why."""
 
-    originals, names = load_labelled(clean, size)
-    copies, copied = load_labelled(protected, originals.size)
+    clean: "ImageSet"
+    protected: "ImageSet"
+    test: "ImageSet"
+    failures: tuple[tuple[str, str], ...]
+
+
+def _load(clean: Path, protected: Path, test: Path, size: int | None) -> _Loaded:
+    """One picture that cannot be had is in neither set, and does not stop the others."""
+    import torch
+
+    from unlearnable.data import load_readable
+
+    originals, names, bad = load_readable(clean, size)
+    copies, copied, unread = load_readable(protected, originals.size)
+    tests, _, untested = load_readable(test, originals.size)
     rows = matching(names, copied)
-    if missing := [name for name, row in zip(names, rows, strict=True) if row is None]:
-        raise UsageError(f"{protected} lacks {len(missing)} of {len(names)} pictures of {clean}, first {missing[0]}")
-    chosen = [row for row in rows if row is not None]
-    return originals, originals.with_images(copies.images[chosen]), load_labelled(test, originals.size)[0]
+    known = matching(names, tuple(name for name, _ in unread))  # those are said with their reason
+    found = ((clean, bad), (protected, unread), (test, untested))
+    failures = [(str(place / name), reason) for place, said in found for name, reason in said]
+    failures += [
+        (str(clean / name), f"missing in PROTECTED {str(protected)!r}")
+        for name, row, other in zip(names, rows, known, strict=True) if row is None and other is None
+    ]  # fmt: skip
+    kept = torch.tensor([at for at, row in enumerate(rows) if row is not None], dtype=torch.int64)
+    if not len(kept):
+        raise UsageError(f"{protected} lacks all {len(names)} pictures of {clean}, first {names[0]}")
+    both = originals.subset(kept)
+    images = copies.images[[row for row in rows if row is not None]]
+    return _Loaded(both, both.with_images(images), tests, tuple(failures))
 
 
 def matching(names: tuple[str, ...], copied: tuple[str, ...]) -> list[int | None]:

@@ -94,8 +94,8 @@ def fit(
     else 64. Returns (name, reason) of every picture that it looked at and could not read: nothing was fitted to those.
 
     Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where `out` is a file, holds anything but
-    what an earlier fit was stopped at, or lies inside the source; where size or budget is out of range, the pictures have no
-    labels and need them, or none of them can be read.
+    what an earlier fit was stopped at, or lies inside the source; where size or budget is out of range, or the pictures
+    have no labels and need them, or none of them can be read.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
