@@ -159,6 +159,23 @@ def test_evaluate_for_people_is_a_table(command: Command, tmp_path: Path) -> Non
     assert "standard" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("file", "--out 'file' is a file: name a folder"),
+        ("file/report", "file', which is a file: name a folder"),
+        ("photos/report", "--out 'photos/report' lies in CLEAN, which stays as it is"),
+        ("out", "--out 'out' lies in PROTECTED, which stays as it is"),
+        ("test", "--out 'test' lies in TEST, which stays as it is"),
+    ],
+)
+def test_evaluate_looks_at_its_out_before_it_trains(command: Command, photos: Path, out: str, said: str) -> None:
+    for name in ("out", "test"):
+        Path(name).mkdir()
+    Path("file").touch()
+    assert said in refused(command("evaluate", "photos", "out", "test", "--out", out))
+
+
 def test_evaluate_goes_on_without_the_pictures_that_failed(command: Command, tmp_path: Path) -> None:
     clean = write_digits(tmp_path / "clean", 3)
     first, second = sorted((clean / "4").glob("*.png"))[:2]

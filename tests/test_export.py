@@ -261,3 +261,14 @@ def test_without_the_packages_one_line_says_what_to_install(command: Command, mo
     monkeypatch.setattr(importlib, "import_module", missing)
     said = refused(command("export", "one_for_all", "a.onnx"))
     assert "export needs onnxscript (No module named 'onnxscript'): pip install 'unlearnable[onnx]'" in said
+
+
+def test_a_folder_that_takes_no_files_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(exporting, "_check_packages", lambda: None)
+    monkeypatch.setattr(exporting, "generator", lambda method, eps: pytest.fail("it was loaded first"))
+    monkeypatch.setattr(Path, "touch", full)
+    with pytest.raises(ValueError, match=r"OUT .*a\.onnx' cannot be written: Permission denied"):
+        exporting.export("one_for_all", tmp_path / "a.onnx")

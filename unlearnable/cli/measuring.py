@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Parser, UsageError, track_flag, within
+from unlearnable.cli.parsing import Parser, UsageError, folder_out, track_flag, within
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageSet
@@ -71,9 +71,12 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
     within(args, "epochs", 1)
     within(args, "seeds", 1)
     adversaries, models = _adversaries(args.adversaries), _names(args.models)
+    places = {name.upper(): Path(args[name]) for name in ("clean", "protected", "test")}
+    if args.out is not None:
+        folder_out(Path(args.out), places)
     with data_in(args.data):
         _check_names(adversaries, models)
-    loaded = _load(Path(args.clean), Path(args.protected), Path(args.test), args.size)
+    loaded = _load(*places.values(), args.size)
     clean, protected, test = loaded.clean, loaded.protected, loaded.test
     with data_in(args.data):
         evaluation = experiment.evaluate(

@@ -1,9 +1,11 @@
 """What may be typed: the flags of every verb, and what is said of a mistake, in one line."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -88,6 +90,20 @@ def within(args: Namespace, flag: str, least: int, most: int | None = None) -> N
     if value is not None and not least <= value <= (value if most is None else most):
         allowed = f"{least} or more" if most is None else f"{least} to {most}"
         raise UsageError(f"--{flag} must be {allowed}, got {value}")
+
+
+def folder_out(out: Path, kept: dict[str, Path]) -> None:
+    """Raises UsageError where --out can be no folder of its own: before any work, which would be lost. kept: what stays
+    as it is, by what it is called."""
+    for name, place in kept.items():
+        if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
+            raise UsageError(f"--out {str(out)!r} lies in {name}, which stays as it is: name another folder")
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        below = "" if there == out else f" lies below {str(there)!r}, which"
+        raise UsageError(f"--out {str(out)!r}{below} is a file: name a folder")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"--out {str(out)!r} cannot be written: {str(there)!r} takes no files")
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:

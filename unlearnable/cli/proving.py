@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError, within
+from unlearnable.cli.parsing import Number, Parser, UsageError, folder_out, within
 
 if TYPE_CHECKING:
     from unlearnable.job import Verification
@@ -71,11 +71,8 @@ def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -
         from unlearnable.authorisation.keys import private_key
 
         private_key(Path(args.key))
-    for name, place in (("SRC", source), ("DST", destination)):
-        if out is not None and place.is_dir() and out.resolve().is_relative_to(place.resolve()):
-            raise UsageError(f"--out {str(out)!r} lies in {name}, which stays as it is: name another folder")
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"--out {str(out)!r} is a file: name a folder")
+    if out is not None:
+        folder_out(out, {"SRC": source, "DST": destination})
 
 
 def verify_flags(parser: Parser, first: str) -> None:

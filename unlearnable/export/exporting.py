@@ -39,7 +39,7 @@ def export(method: str, out: Path, eps: float | None = None, pictures: Path | No
     _check_place(out)
     found, budget = generator(method, eps)
     shown = samples() if pictures is None else pictures_in(pictures)
-    scratch = out.with_name(f".{out.name[:100]}.tmp")
+    scratch = _scratch(out)
     try:
         written(found, method, budget, scratch)
         difference, size = compared(found, budget, scratch, shown), scratch.stat().st_size
@@ -64,6 +64,10 @@ def generator(method: str, eps: float | None) -> tuple[Generated, Budget]:
     return found, choice.budget
 
 
+def _scratch(out: Path) -> Path:
+    return out.with_name(f".{out.name[:100]}.tmp")
+
+
 def _check_packages() -> None:
     for name in _PACKAGES:
         imported(name, "export", "onnx")
@@ -76,3 +80,9 @@ def _check_place(out: Path) -> None:
         raise ValueError(f"OUT {str(out)!r} exists already: name another file, or remove it")
     if not out.parent.is_dir():
         raise ValueError(f"OUT {str(out)!r} cannot be written: {str(out.parent)!r} is no folder, make it first")
+    scratch = _scratch(out)
+    try:
+        scratch.touch()
+        scratch.unlink()
+    except OSError as error:
+        raise ValueError(f"OUT {str(out)!r} cannot be written: {error.strerror}") from None
