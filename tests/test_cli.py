@@ -90,10 +90,18 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["bench", "main", "--shard", "half"], "--shard must be I/N, such as 1/4, got 'half'"),
         (["bench", "nope"], "suite must be one of"),
         (["tables", "nowhere"], "nowhere"),
-        (["verify", "nowhere", "nowhere"], "nowhere"),
+        (["verify", "nowhere", "nowhere"], "SRC 'nowhere' is neither a file nor a folder"),
+        (["verify", ".", "nowhere"], "DST 'nowhere' is neither a file nor a folder"),
+        (["verify", "nowhere"], "DST 'nowhere' is neither a file nor a folder"),
+        (["evaluate", "nowhere", ".", "."], "CLEAN 'nowhere' is neither a file nor a folder"),
+        (["evaluate", "photos", "nowhere", "."], "PROTECTED 'nowhere' is neither a file nor a folder"),
+        (["evaluate", "photos", "photos", "nowhere"], "TEST 'nowhere' is neither a file nor a folder"),
+        (["authorise", "create", "b", "--classes", "nowhere"], "--classes 'nowhere' is neither a file nor a folder"),
     ],
 )
-def test_a_mistake_is_one_line_that_says_what_is_allowed(command: Command, words: list[str], said: str) -> None:
+def test_a_mistake_is_one_line_that_says_what_is_allowed(
+    command: Command, words: list[str], said: str, photos: Path
+) -> None:
     assert said in refused(command(*words))
 
 

@@ -88,13 +88,14 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
 
 
 def load_readable(
-    path: Path, size: int | None = None, within: str = ""
+    path: Path, size: int | None = None, within: str = "", what: str = "SRC"
 ) -> tuple[ImageSet, tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """As `load_labelled`, without the pictures that cannot be decoded: name and reason of each come third.
+    """As `load_labelled`, without the pictures that cannot be decoded: name and reason of each come third. what: the argument
+    that the path is.
 
     Raises ValueError where there is no labelled picture, or none that can be decoded.
     """
-    with closing(open_collection(path)) as collection:
+    with closing(open_collection(path, what)) as collection:
         listed = labelled(collection, within)
         classes, bad = _classes(listed), dict[str, str]()
         images, labels = torch.zeros(0, 3, 1, 1, dtype=torch.uint8), list[int]()
@@ -115,9 +116,9 @@ def load_readable(
     return ImageSet(images[: len(labels)], torch.tensor(labels), classes), names, tuple(bad.items())
 
 
-def labelled_as(path: Path) -> tuple[tuple[str, ...], int]:
+def labelled_as(path: Path, what: str = "SRC") -> tuple[tuple[str, ...], int]:
     """The class names and the size in pixels that `load_labelled` would give, with only one picture decoded."""
-    with closing(open_collection(path)) as collection:
+    with closing(open_collection(path, what)) as collection:
         listed = labelled(collection)
         item = listed[0][0]
         try:

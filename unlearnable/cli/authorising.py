@@ -78,7 +78,9 @@ def _create(args: Namespace, run: "Run") -> Answer:
         recipe = Handed("blind" if args.blind else "plain", args.which).change(recipe)
     elif args.blind or args.which:
         raise UsageError("--blind and --which choose the weights that --seed gives: leave out --weights, or them")
-    classes, size = (int(args.classes), 32) if args.classes.isdecimal() else labelled_as(Path(args.classes))
+    classes, size = (
+        (int(args.classes), 32) if args.classes.isdecimal() else labelled_as(Path(args.classes), "--classes")
+    )
     seed = secrets.randbits(63) if args.seed is None else run.seed  # whoever guesses it has the weights
     made = Authorised.drawn(recipe, classes, size if args.size is None else args.size, seed)
     made.write(Path(args.bundle))

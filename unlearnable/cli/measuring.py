@@ -129,9 +129,9 @@ def _load(clean: Path, protected: Path, test: Path, size: int | None) -> _Loaded
 
     from unlearnable.data import load_readable
 
-    originals, names, bad = load_readable(clean, size)
-    copies, copied, unread = load_readable(protected, originals.size)
-    tests, _, untested = load_readable(test, originals.size)
+    originals, names, bad = load_readable(clean, size, what="CLEAN")
+    copies, copied, unread = load_readable(protected, originals.size, what="PROTECTED")
+    tests, _, untested = load_readable(test, originals.size, what="TEST")
     rows = matching(names, copied)
     known = matching(names, tuple(name for name, _ in unread))  # those are said with their reason
     found = ((clean, bad), (protected, unread), (test, untested))

@@ -87,7 +87,7 @@ def compared(one: Perturbation, budget: Budget, path: Path, pictures: Iterable[P
 def pictures_in(path: Path) -> Iterator[Picture]:
     """Those of a folder or archive that can be read, 200 at most, spread evenly over it. Raises ValueError where no
     file has a picture's name."""
-    with closing(open_collection(path)) as source:
+    with closing(open_collection(path, "--check")) as source:
         items = pictures_of(source)
         count = min(_MOST, len(items))
         for at in range(count):

@@ -14,14 +14,23 @@ from unlearnable.files.npz import Npz
 
 FOLDERS = (Dataset, Cifar, shards.Shards)
 FILES: dict[str, type[Packable]] = {**shards.SUFFIXES, ".npz": Npz}
+_SRC = "SRC"  # what every format calls the path, unless the caller says otherwise
 _PICKLES = "is CIFAR as Python pickles, which are never opened: take the binary version (cifar-10-binary.tar.gz)"
 
 
-def open_collection(path: Path) -> Collection:
-    """Lists a picture, a folder (recursively), or any format of `FILES` and `FOLDERS`.
+def open_collection(path: Path, what: str = "SRC") -> Collection:
+    """Lists a picture, a folder (recursively), or any format of `FILES` and `FOLDERS`. what: the argument it is.
 
-    Raises ValueError, one line, where there is none or it cannot be listed.
+    Raises ValueError, one line that begins with `what`, where there is none or it cannot be listed.
     """
+    try:
+        return _opened(path)
+    except ValueError as error:
+        said = str(error)
+        raise ValueError(f"{what}{said.removeprefix(_SRC)}" if said.startswith(_SRC) else said) from error
+
+
+def _opened(path: Path) -> Collection:
     try:
         kind = kind_of(path)
         if kind is not None:

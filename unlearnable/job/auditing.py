@@ -41,7 +41,7 @@ def audit(
     listed is bad. Raises ValueError where there is no manifest or the destination cannot be listed, `Cancelled` where
     the run is.
     """
-    with closing(open_collection(destination)) as outputs:
+    with closing(open_collection(destination, "DST")) as outputs:
         if listed is None:
             with _manifest(destination) as manifest:
                 kept = (manifest.get("about") or {}).get("kept")

@@ -64,7 +64,7 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
     """
     with ExitStack() as stack:
         originals = stack.enter_context(closing(open_collection(source)))
-        outputs = stack.enter_context(closing(open_collection(destination)))
+        outputs = stack.enter_context(closing(open_collection(destination, "DST")))
         path = find_manifest(destination)
         manifest = None if path is None else stack.enter_context(closing(Manifest(path, writing=False)))
         files = _unlisted(originals) if manifest is None else _listed(originals, manifest)
