@@ -90,8 +90,8 @@ def load_labelled(path: Path, size: int | None = None, within: str = "") -> tupl
 def load_readable(
     path: Path, size: int | None = None, within: str = "", what: str = "SRC"
 ) -> tuple[ImageSet, tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """As `load_labelled`, without the pictures that cannot be decoded: name and reason of each come third. what: the argument
-    that the path is.
+    """As `load_labelled`, without the pictures that cannot be decoded: name and reason of each come third. what: the
+    argument that the path is.
 
     Raises ValueError where there is no labelled picture, or none that can be decoded.
     """

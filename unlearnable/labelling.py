@@ -45,8 +45,14 @@ def groups_of(text: str, data: ImageSet, seed: int) -> Labels:
     }
     if kind not in kinds or not value.isdigit():
         raise ValueError(f"relabel must be kmeans:K, names:K or groups:FILE, for example kmeans:20, got {text!r}")
-    if not 1 < int(value) < len(data.classes):
-        raise ValueError(f"{text} needs 2 to {len(data.classes) - 1} groups for {len(data.classes)} classes")
+    count = len(data.classes)
+    if count < 3:
+        raise ValueError(f"relabel {text}: K counts groups of classes, and {count} classes are too few to group")
+    if not 1 < int(value) < count:
+        raise ValueError(
+            f"relabel {text}: K counts groups of classes and must be 2 to {count - 1} for {count} classes, for example "
+            f"{kind}:{max(2, count // 5)}"
+        )
     return _kmeans(kinds[kind](data), int(value), seed)
 
 

@@ -29,7 +29,10 @@ def evaluate_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how often each of them trains")
     parser.add_argument("--rate", type=float, default=1.0, help="the share of protected pictures, the rest is clean")
     parser.add_argument(
-        "--relabel", type=str, metavar="kmeans:K", help="the adversary's own labels: kmeans:K, names:K or groups:FILE"
+        "--relabel",
+        type=str,
+        metavar="kmeans:K",
+        help="the adversary's own labels, K groups of classes: kmeans:K, names:K or groups:FILE",
     )
     parser.add_argument("--size", type=int, help="side in training; by default the first one's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
