@@ -1,6 +1,7 @@
 """Protections fitted once and used as the method of a job: their classes, their budget and the pictures they serve."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ def test_a_fitted_folder_gives_what_its_name_gives(tmp_path: Path) -> None:
     summary = job(source, tmp_path / "by-folder", method=str(out))
     assert tree(tmp_path / "by-folder") == tree(tmp_path / "by-name")
     assert (summary.method, summary.eps) == (str(out), "8/255")
+
+
+def test_what_was_fitted_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        out = fitted(folder(tmp_path / "src"), tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in out.iterdir()} == {
+        "README.md": "0o640", "config.json": "0o640", "perturbation.safetensors": "0o640"
+    }  # fmt: skip
 
 
 def test_config_says_what_was_fitted(tmp_path: Path) -> None:

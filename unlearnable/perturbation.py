@@ -1,6 +1,7 @@
 """What a protection learns: a value that proposes a protected image, and knows nothing of how it was learned."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -196,6 +197,7 @@ def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> Non
     save_file(tensors, folder / WEIGHTS)
     config = about | {"kind": type(perturbation).__name__, "values": plain}
     write_atomically(folder / CONFIG, json.dumps(config, indent=1).encode())
+    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors writes for the owner alone
 
 
 def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
