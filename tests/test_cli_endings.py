@@ -92,6 +92,20 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", ">&-", ">&- 2>&-", "<&-"])
+def test_closed_or_full_streams_do_not_stop_the_work(photos: Path, tmp_path: Path, redirected: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    (photos / "cat" / "broken.png").write_bytes(b"no picture")  # something to say on standard error
+    line = f"{sys.executable} -m unlearnable protect {photos} {tmp_path / 'out'} --method lsp --json {redirected}"
+    ended = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, check=False, env=environment, timeout=120
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False), ended.stderr
+    assert (tmp_path / "out" / "cat" / "a.png").exists()
+    if not redirected.startswith(">"):
+        assert json.loads(ended.stdout)["protected"] == 4
+
+
 def _heed_ctrl_c() -> None:
     """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearnable.cli.progress import Lines, duration, listening
+from unlearnable.cli.progress import Lines, duration, listening, to_stderr
 from unlearnable.run import Progress
 
 
@@ -32,6 +32,14 @@ def test_a_line_shows_what_a_stage_is_part_of() -> None:
         now[0] = float(at)
         listener(Progress(stage, done, 6, {}))
     assert lines == ["evaluate 2/6; train 3/6"]
+
+
+def test_a_standard_error_that_takes_nothing_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr.write", full)
+    to_stderr("em 1/4")
 
 
 def test_progress_goes_to_stderr_and_quiet_silences_it(

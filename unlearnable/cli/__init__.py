@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from unlearnable import __version__
-from unlearnable.addresses import shown
 from unlearnable.cli.answer import printable
 from unlearnable.cli.parsing import UsageError, nearest, parse, parser
 from unlearnable.cli.progress import listening
+from unlearnable.cli.progress import to_stderr as _tell
 from unlearnable.cli.verbs import VERBS
 
 COULD_NOT_START, STOPPED, PIPE_CLOSED = 2, 130, 141
@@ -21,6 +21,8 @@ COULD_NOT_START, STOPPED, PIPE_CLOSED = 2, 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit status: 0 all well, 1 some items failed, 2 could not start."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # a stream that was closed before the start is None
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     # read when torch is loaded: threads that spin while they wait make small networks 6 times slower on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -108,10 +110,6 @@ def _said_on_purpose(trace: TracebackType | None) -> bool:
 def _refuse(reason: str) -> int:
     _tell(f"unlearnable: {printable(' '.join(reason.split()))}")
     return COULD_NOT_START
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(shown(line) + "\n")
 
 
 def _answer(text: str) -> None:

@@ -3,8 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from unlearnable.addresses import shown
 
 if TYPE_CHECKING:
     import rich.progress
@@ -23,12 +25,14 @@ def listening(quiet: bool) -> Iterator[Listener]:
         with Bars() as bars:
             yield bars
     else:
-        yield Lines(_to_stderr)
+        yield Lines(to_stderr)
 
 
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+def to_stderr(line: str) -> None:
+    """A line for people; where it cannot be written (a full disk, a pipe that nobody reads) the work goes on."""
+    with suppress(OSError):
+        sys.stderr.write(shown(line) + "\n")
+        sys.stderr.flush()
 
 
 class Bars:
