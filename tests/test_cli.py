@@ -68,6 +68,17 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["protect", "a", "b", "--eps", "300"], "0 to 1 (for example 8/255), got 300"),
         (["protect", "a", "b", "--eps", "much"], "a fraction such as 8/255 or a number from 0 to 1, got 'much'"),
         (["protect", "a", "b", "--eps"], "--eps needs a value"),
+        (["protect", "a", "b", "--eps", "-1/255"], "0 to 1 (for example 8/255), got -0.0039"),
+        (["protect", "a", "b", "--seed", ""], "--seed must be a whole number, got ''"),
+        (["protect", "photos", "b", "--method", ""], f"method must be one of {', '.join(PROTECTIONS)}, got ''"),
+        (["protect", "photos", "b", "--method", "photos"], "'photos' is a folder that holds no fitted protection"),
+        (["protect", "photos", "b", "--method", "em:"], "preset of em must be one of quick"),
+        (["fit", "em:", "a", "b"], "preset of em must be one of quick"),
+        (["fit", "uge", "a", "b", "--steps", "many"], "--steps must be a whole number, got 'many'"),
+        (["fit", "uge", "a", "b", "--told", "flase"], "--told must be true or false, got 'flase'"),
+        (["fit", "uge", "a", "b", "--surrogates", "cnn"], """a list such as '["a", "b"]', got 'cnn'"""),
+        (["fit", "lsp", "photos", "photos/cat/b.jpg/x"], "lies in SRC"),
+        (["evaluate", "a", "b", "c", "--adversaries", "jpeg:"], "jpeg takes quality after the colon, got ''"),
         (["protect", "a", "b", "--resume=1"], "--resume takes no value"),
         (["protect", "a", "b", "--resume", "--overwrite"], "choose one of them"),
         (["protect", "nowhere", "b"], "nowhere"),
@@ -122,7 +133,13 @@ def test_a_switch_in_a_recipe_is_true_or_false(command: Command, photos: Path, v
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("text", ["labels: [none\n", "- 3\n"])
+def test_a_list_where_a_value_belongs_is_one_line(command: Command) -> None:
+    Path("recipe.yaml").write_text("eps: [1, 2]\n")
+    said = refused(command("protect", "a", "b", "--config", "recipe.yaml"))
+    assert "--eps must be a number or text, got '[1, 2]'" in said
+
+
+@pytest.mark.parametrize("text", ["labels: [none\n", "- 3\n", ""])
 def test_a_recipe_that_is_no_yaml_of_flags_is_refused(command: Command, text: str) -> None:
     Path("recipe.yaml").write_text(text)
     assert "--config must be YAML" in refused(command("protect", "a", "b", "--config", "recipe.yaml"))

@@ -106,16 +106,16 @@ def _starts(name: str) -> bool:
 
 def _part(word: str) -> Any:
     """What one word stands for: `jpeg:30` is Jpeg(30). None for standard training."""
-    kind, _, text = word.partition(":")
+    kind, colon, text = word.partition(":")
     known = ADVERSARIES | AUTHORISED
     if kind not in known:
         raise ValueError(f"adversary must be one of {', '.join(known)}, got {kind!r}")
     cls = known[kind]
-    values = text.split(",") if text else []
+    values = text.split(",") if colon else []
     parameters = [] if cls is None else [field.name for field in fields(cls)]
     named = {name: value for name, is_named, value in (word.partition("=") for word in values) if is_named}
     placed = dict(zip(parameters, (value for value in values if "=" not in value), strict=False))
-    if len(values) > len(parameters) or not named.keys() <= set(parameters) - placed.keys():
+    if "" in values or len(values) > len(parameters) or not named.keys() <= set(parameters) - placed.keys():
         raise ValueError(f"{kind} takes {_list(parameters)}, got {text!r}")
     if cls is None:
         return None

@@ -79,7 +79,7 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
         folder_out(Path(args.out), places)
     with data_in(args.data):
         _check_names(adversaries, models)
-    loaded = _load(*places.values(), args.size)
+    loaded = _load(places["CLEAN"], places["PROTECTED"], places["TEST"], args.size)
     clean, protected, test = loaded.clean, loaded.protected, loaded.test
     with data_in(args.data):
         evaluation = experiment.evaluate(

@@ -65,7 +65,7 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
     Raises UsageError.
     """
     try:
-        args = made.parse_args(_recipe_first(list(argv)))
+        args = made.parse_args(_recipe_first(_negatives_joined(list(argv))))
     except UnicodeDecodeError:
         raise UsageError("--config must be YAML of the form flag: value, got a file that is no text") from None
     for flag in made.switches:
@@ -73,6 +73,17 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
             name = "--" + flag.replace("_", "-")
             raise UsageError(f"{name} must be true or false in a recipe, without quotes, got {args[flag]!r}")
     return args
+
+
+def _negatives_joined(argv: list[str]) -> list[str]:
+    """--eps -1/255 as --eps=-1/255: else the value is taken for a flag, and --eps said to have none."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and re.fullmatch(r"--[\w-]+", joined[-1]) and re.match(r"-\.?\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _recipe_first(argv: list[str]) -> list[str]:
@@ -126,16 +137,18 @@ class _Mistake:
     say: Callable[[dict[str, str], Parser], str]
 
 
+_KINDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "str": "text",
+    "tuple": """a list such as '["a", "b"]'""",
+}  # fmt: skip
+
+
 def _wrong_value(said: dict[str, str], made: Parser) -> str:
     name = made.places.get(said["key"]) or "--" + said["key"]
     kind = said["kind"]
     choices = re.findall(r"'([^']*)'", kind.partition("Literal")[2])
-    kinds = (
-        name
-        for word, name in (("int", "a whole number"), ("float", "a number"), ("str", "text"))
-        if f"'{word}'" in kind
-    )
-    allowed = f"one of {', '.join(choices)}" if choices else next(kinds, kind)
+    kinds = [name for word, name in _KINDS.items() if f"'{word}'" in kind]
+    allowed = f"one of {', '.join(choices)}" if choices else " or ".join(kinds) or kind
     return f"{name} must be {allowed}, got {said['value']!r}"
 
 
@@ -164,14 +177,17 @@ def form(made: Parser) -> str:
 
 _MISTAKES = (
     _Mistake(r'Parser key "config": (?P<why>.*)', lambda said, _: f"--config: {said['why']}"),
-    _Mistake(r'Parser key "(?P<key>\w+)": Expected an? (?P<kind>.*)\. Got value: (?P<value>.*)$', _wrong_value),
+    _Mistake(r'Parser key "(?P<key>\w+)": Expected an? (?P<kind>.*)\. Got value: ?(?P<value>.*)$', _wrong_value),
+    _Mistake(r'Parser key "(?P<key>\w+)": .*Subtypes: \[(?P<kind>.*?)\] E.*Given value: ?(?P<value>.*)$', _wrong_value),
     _Mistake(r"unrecognized arguments: (?P<words>.*)", _unknown),
     _Mistake(r"the following arguments are required: (?P<names>.*)", _missing),
     _Mistake(r"Option '(?P<key>[^']*)' is not accepted", _unknown_key),
     _Mistake(r"argument (?P<flag>--\S+): expected one argument", lambda said, _: f"{said['flag']} needs a value"),
     _Mistake(r"argument (?P<flag>--\S+): ignored explicit", lambda said, _: f"{said['flag']} takes no value"),
     _Mistake(
-        r"Problems parsing config: (?P<why>.*)|Unexpected config: (?P<what>.*)",
-        lambda said, _: f"--config must be YAML of the form flag: value: {said['why'] or said['what']}",
+        r"Problems parsing config: (?P<why>.*)|Unexpected config: ?(?P<what>.*)",
+        lambda said, _: (
+            f"--config must be YAML of the form flag: value: {said['why'] or said['what'] or 'it is empty'}"
+        ),
     ),
 )

@@ -85,7 +85,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
     asked = job.Job(
         source.path,
         destination.path,
-        method=args.method or job.DEFAULT_METHOD,
+        method=job.DEFAULT_METHOD if args.method is None else args.method,
         eps=None if args.eps is None else parse_eps(args.eps),
         labels=args.labels,
         container=args.format,

@@ -55,6 +55,11 @@ def choose(method: str, eps: float | None) -> Choice:
     if method in SHIPPED:
         return _fitted_choice(SHIPPED[method], eps)
     if (folder := folder_of(method)) is not None:
+        if not (folder / perturbations.CONFIG).is_file():
+            raise ValueError(
+                f"method {method!r} is a folder that holds no fitted protection (it has no config.json): name a folder "
+                f"written by `unlearnable fit`, or one of {', '.join(PROTECTIONS)}"
+            )
         return _fitted_choice(folder, eps)
     try:
         chosen = protection(method)
@@ -69,7 +74,7 @@ def choose(method: str, eps: float | None) -> Choice:
 def folder_of(method: str) -> Path | None:
     """The folder that is meant where a job says this method, None where it is a name that is known."""
     known = method in SHIPPED or method.partition(":")[0] in PROTECTIONS
-    return Path(method) if not known and Path(method).is_dir() else None
+    return Path(method) if method and not known and Path(method).is_dir() else None
 
 
 def _fitted_choice(folder: Path, eps: float | None) -> Choice:

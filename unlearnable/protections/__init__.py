@@ -98,11 +98,11 @@ def protection(name: str, **values: Any) -> Protection:
 
     Raises ValueError naming what is allowed.
     """
-    method, _, preset = name.partition(":")
+    method, colon, preset = name.partition(":")
     if method not in PROTECTIONS:
         raise ValueError(f"method must be one of {', '.join(PROTECTIONS)}, got {method!r}")
     cls = PROTECTIONS[method]
-    if preset and preset not in cls.presets:
+    if colon and preset not in cls.presets:
         raise ValueError(f"preset of {method} must be one of {', '.join(cls.presets) or 'none'}, got {preset!r}")
     chosen = cls.presets.get(preset, {}) | values
     allowed = {field.name for field in fields(cls)}  # type: ignore[arg-type]
