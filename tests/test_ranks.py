@@ -92,7 +92,7 @@ def fit(name: str, out: Path, processes: int, **values: object) -> list[dict[str
 def likeness(name: str, values: dict[str, object], together: dict[str, torch.Tensor]) -> float:
     """The cosine between the ways that a generator's weights went in one process and in two."""
     train, run = digits()[0].subset(torch.arange(97)), Run(0, "cpu", "fp32")
-    begun, alone = (protection(name, **values | {"lr": lr}).fit(train, run).weights for lr in (0.0, values["lr"]))
+    begun, alone = (protection(name, **values | {"lr": lr}).fit(train, run).weights for lr in (1e-9, values["lr"]))
     learned = [weight for weight in begun if weight.endswith((".weight", ".bias"))]
     one = torch.cat([(alone[weight] - begun[weight]).flatten() for weight in learned]).float()
     two = torch.cat([(together[f"weights/{weight}"] - begun[weight]).flatten() for weight in learned]).float()

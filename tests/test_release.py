@@ -130,10 +130,14 @@ def stopped(root: Path, after: int) -> bool:
 
 
 def test_stopped_anywhere_it_comes_to_the_same_bytes(house: Path) -> None:
-    """It asks once for each of the 31 files when it reads, protects and verifies them, and once for each epoch."""
-    work = house / "again" / ".unlearnable"
-    assert all(stopped(house, after) for after in (17, 30, 33, 9, 31, 33))
-    assert (work / "job").exists()
+    """It asks once for each of the 31 files when it reads, protects and verifies them, of those that are done once when
+    it goes on, and once for each epoch.
+    """
+    work, after = house / "again" / ".unlearnable", 31
+    assert all(stopped(house, after) for after in (17, 30, 33, 9))
+    while not (work / "job").exists():
+        assert stopped(house, after), "it came to its end before it was stopped in its last steps"
+        after += 8
     assert stopped(house, 1)
     assert not stopped(house, 1000)
     assert halves(house / "again") == halves(house / "out")

@@ -94,16 +94,16 @@ class Zip(Packable):
                 yield block
 
     @contextmanager
-    def _opened(self, item: Item) -> Iterator[IO[bytes]]:
+    def _opened(self, item: Item) -> Iterator[zipfile.ZipExtFile]:
         with self._lock:
-            member = self._file.open(self._members[item.name])
+            member = cast("zipfile.ZipExtFile", self._file.open(self._members[item.name]))
         try:
             yield member
         finally:
             with self._lock:
                 member.close()
 
-    def _next_of(self, member: IO[bytes]) -> bytes:
+    def _next_of(self, member: zipfile.ZipExtFile) -> bytes:
         with self._lock:
             return member.read(BLOCK)
 

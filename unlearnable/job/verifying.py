@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,7 @@ from unlearnable.job.places import find_manifest
 from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 
+UNPROTECTED = "no picture differs from its original: nothing here is protected"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
 _Source = Literal["manifest", "default", "caller"]
@@ -57,10 +58,10 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
 
     With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
     signal (`files.signals`) or none, and the budget is 8/255. Labels and all else that a table or an array file holds
-    beside its pictures are compared too. A picture that is no file's output is bad. eps: an
-    L-infinity budget in units of the 0..1 range, which no picture may go beyond whatever the manifest says, for nobody
-    signed that. Raises ValueError where one of the
-    two cannot be listed, `Cancelled` where the run is.
+    beside its pictures are compared too. A picture that is no file's output is bad; so are, without a manifest, outputs
+    of which none differs from its original. eps: an L-infinity budget in units of the 0..1 range, which no picture may
+    go beyond whatever the manifest says, for nobody signed that. Raises ValueError where one of the two cannot be
+    listed, `Cancelled` where the run is.
     """
     with ExitStack() as stack:
         originals = stack.enter_context(closing(open_collection(source)))
@@ -68,7 +69,10 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
         path = find_manifest(destination)
         manifest = None if path is None else stack.enter_context(closing(Manifest(path, writing=False)))
         files = _unlisted(originals) if manifest is None else _listed(originals, manifest)
-        return _judged(_Judge.of(originals, outputs, manifest, eps), files, len(originals.items), run or Run())
+        found = _judged(_Judge.of(originals, outputs, manifest, eps), files, len(originals.items), run or Run())
+    if manifest is not None or not found.checked or found.max_abs_delta:
+        return found
+    return replace(found, bad=found.bad + 1, problems=(*found.problems, (destination.name, UNPROTECTED)))
 
 
 def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> Verification:
@@ -214,10 +218,7 @@ class _Judge:
                 raise _Missing(f"not protected: {reason}") from None
             name = output_name(file.name, target, self.names)
             if name in self.written:
-                written = self._output(file, name)
-                if written == original:
-                    raise _Bad("it is the original as it was")
-                return self._compare(file.name, original, name, written, container)
+                return self._compare(file.name, original, name, self._output(file, name), container)
         raise _Missing("there is no output for it")
 
     def _output(self, file: _File, name: str) -> bytes:

@@ -5,7 +5,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 # counts of which 0 means none, or as many as fit
 _MAY_BE_ZERO = frozenset({"attack_steps", "blocks", "downs", "noise_batches", "padding", "refresh", "shift", "similar",
-                          "train_batches"})  # fmt: skip
+                          "train_batches", "views"})  # fmt: skip
 # real numbers of which 0 would undo the method: rates, sizes, divisors
 _ABOVE_ZERO = frozenset({"answer_lr", "blur", "class_sep", "lr", "overdrive", "score_step_size", "sigma", "step_size",
                          "surrogate_lr", "temperature", "time", "victim_lr"})  # fmt: skip
