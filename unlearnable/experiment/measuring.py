@@ -36,7 +36,9 @@ def measure(cell: Cell, run: Run) -> Result:
         groups = groups_of(cell.relabel, train, cell.seed)
         clean, protected, test = (relabel(part, groups) for part in (train, protected, test))
     began = time.monotonic()
-    victim = cell.recipe.train(protected, _within(run, cell.seed, "victim-" + cell.key), test, clean=clean)
+    # by what it learns from, too: one that was trained on images of an earlier fit is another
+    own = f"victim-{cell.key}-{protected.fingerprint[:12]}"
+    victim = cell.recipe.train(protected, _within(run, cell.seed, own), test, clean=clean)
     seconds = {"fit_seconds": float(fit.get("seconds", 0.0)), "train_seconds": round(time.monotonic() - began, 1)}
     about = provenance(run) | {"data": train.fingerprint, "recipe": meaning(cell.recipe)}
     about |= {"classes": len(test.classes), "tests": len(test), "images": len(protected)}
