@@ -16,9 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from unlearnable.data import digits
+from unlearnable.demo import write_digits
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 
@@ -50,15 +48,11 @@ def released() -> dict[str, Any]:
     """Scenario II: the figures of the card of a release of digits."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        for name, data in zip(("photos", "test"), digits(), strict=True):
-            for row, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
-                path = folder / name / data.classes[label] / f"{row:04}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(path)
+        write_digits(folder)
         (folder / "policy.txt").write_text("For the owner of the bundle, and nobody else.\n")
         program = [sys.executable, "-m", "unlearnable", "authorise"]
         _ran([*program, "key", "owner.pem"], folder)
-        said = _ran([*program, "release", "photos", "out", *RELEASE, "--key", "owner.pem", "--json"], folder)
+        said = _ran([*program, "release", "clean", "out", *RELEASE, "--key", "owner.pem", "--json"], folder)
     found: dict[str, Any] = json.loads(said)
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 

@@ -79,9 +79,8 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
         folder_out(Path(args.out), places)
     with data_in(args.data):
         _check_names(adversaries, models)
-    loaded = _load(places["CLEAN"], places["PROTECTED"], places["TEST"], args.size)
-    clean, protected, test = loaded.clean, loaded.protected, loaded.test
-    with data_in(args.data):
+        loaded = _load(places["CLEAN"], places["PROTECTED"], places["TEST"], args.size)
+        clean, protected, test = loaded.clean, loaded.protected, loaded.test
         evaluation = experiment.evaluate(
             clean, protected, test, adversaries=adversaries, models=models, seeds=args.seeds, rate=args.rate,
             relabelling=args.relabel, epochs=args.epochs, run=run,

@@ -57,8 +57,13 @@ class Cell:
     @property
     def control(self) -> "Cell":
         """Clean images, all of them, under the same adversary: what a number of this cell is compared with."""
-        own = replace(self, surrogate=None, fitted_on=None, fitted_at=None, eps=None)
-        return replace(own, protection=CLEAN, rate=1.0)
+        own = {"surrogate": None, "fitted_on": None, "fitted_at": None, "eps": None}
+        return replace(self, protection=CLEAN, rate=1.0, **own)  # type: ignore[arg-type]
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is the clean part of a mixture alone, without the protected images."""
+        return self.protection == CLEAN and self.rate < 1
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -75,8 +80,7 @@ class Cell:
     def recipe(self) -> Recipe:
         """How the victim is trained; on a clean part alone for as many steps as on the whole."""
         usual = Recipe.usual(self.model, self.epochs)
-        part = self.protection == CLEAN and self.rate < 1
-        return adversary(self.adversary, as_long(usual, self.rate) if part else usual)
+        return adversary(self.adversary, as_long(usual, self.rate) if self.alone else usual)
 
     @property
     def fit(self) -> str:

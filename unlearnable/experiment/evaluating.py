@@ -74,7 +74,7 @@ def evaluate(
     Raises ValueError where the sets do not fit together or a value is not allowed.
     """
     check(clean, protected, test, seeds, rate)
-    recipes = [(name, model, adversary(name, _base(model, epochs))) for name in adversaries for model in models]
+    recipes = [(name, model, adversary(name, Recipe.usual(model, epochs))) for name in adversaries for model in models]
     change = measured(clean, protected)
     if relabelling is not None:
         groups = groups_of(relabelling, clean, run.seed)
@@ -97,10 +97,6 @@ def evaluate(
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
     asked = {"rate": rate, "relabelling": relabelling, "epochs": epochs, "seeds": seeds}
     return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run) | asked, sizes)
-
-
-def _base(model: str, epochs: int | None) -> Recipe:
-    return Recipe.usual(model) if epochs is None else Recipe.usual(model, epochs)
 
 
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:

@@ -18,12 +18,10 @@ def code_points(image: Image.Image, data: bytes) -> tuple[int, int] | None:
     found = image.info.get("nclx_profile")
     if found:
         return _said(int(found["color_primaries"]), int(found["transfer_characteristics"]))
-    at = data.find(b"colrnclx", 0, _HEAD) + 8
-    return (
-        _said(int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big"))
-        if at > 7
-        else None
-    )
+    at = data.find(b"colrnclx", 0, _HEAD)
+    if at < 0:
+        return None
+    return _said(int.from_bytes(data[at + 8 : at + 10], "big"), int.from_bytes(data[at + 10 : at + 12], "big"))
 
 
 def _said(primaries: int, transfer: int) -> tuple[int, int] | None:

@@ -136,8 +136,7 @@ def _folder_of_its_kind(path: Path, source: Packable) -> Destination:
 def _partial(path: Path, place: Path, source: Packable) -> Destination:
     """What is packed at its end, and made in a folder beside it until then."""
     root = place.with_name(f"{place.name}.partial")
-    there, here = root.resolve(), source.path.resolve()
-    if there.is_relative_to(here) or here.is_relative_to(there):
+    if _overlap(root.resolve(), source.path.resolve()):
         raise ValueError(
             f"DST {str(path)!r} is made in {str(root)!r}: that and SRC {str(source.path)!r} lie inside each other: "
             "name another place"
@@ -169,11 +168,15 @@ def _check_packed(made: Path, staged: Staged, source: Collection) -> None:
         found.close()
 
 
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
 def _refuse_overlap(path: Path, source: Path) -> None:
     there, here = path.resolve(), source.resolve()
     if there == here:
         raise ValueError(f"DST {str(path)!r} is SRC itself, which is never written to: name another place")
-    if source.is_dir() and (there.is_relative_to(here) or here.is_relative_to(there)):
+    if source.is_dir() and _overlap(there, here):
         raise ValueError(f"DST {str(path)!r} and SRC {str(source)!r} lie inside each other: name another place")
     if kind_of(source) is None and not source.is_dir() and there == here.parent:
         raise ValueError(f"DST {str(path)!r} is the folder of SRC, which would be overwritten: name another place")

@@ -75,16 +75,13 @@ class Rows(Packable):
         empty = self._empty()
         if pointing := [row for row in sorted(empty) if names and names[row]]:
             raise ValueError(_points_elsewhere(self.path, self.column, pointing[0], names[pointing[0]] or ""))
-        given = [name for row, name in enumerate(names) if row not in empty]
-        seen: set[str] = set()
-        if not given or not all(_is_usable(name, seen) for name in given):
+        if len(empty) >= len(names):
             return tuple(self._numbered())
-        seen.clear()
-        digits = self._digits()
-        return tuple(
-            Item(f"{row:0{digits}d}", _NO_BYTES) if row in empty else member_item(name or "", seen)
-            for row, name in enumerate(names)
-        )
+        seen, digits = set[str](), self._digits()
+        items = {row: member_item(name or "", seen) for row, name in enumerate(names) if row not in empty}
+        if any(item.problem or not is_picture_name(names[row] or "") for row, item in items.items()):
+            return tuple(self._numbered())
+        return tuple(items.get(row) or Item(f"{row:0{digits}d}", _NO_BYTES) for row in range(len(names)))
 
     def _empty(self) -> set[int]:
         """The rows that hold no bytes."""
@@ -180,11 +177,6 @@ class Rows(Packable):
             data = path.read_bytes()
             rows.append({**_other_fields(was, name), "bytes": data} if self._nested else data)
         return pyarrow().array(rows, old.type)
-
-
-def _is_usable(path: str | None, seen: set[str]) -> bool:
-    """Can the path of a row be the name of its picture, beside those `seen`?"""
-    return path is not None and is_picture_name(path) and member_item(path, seen).problem is None
 
 
 _NO_BYTES = "the row holds no image bytes"

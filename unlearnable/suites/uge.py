@@ -135,8 +135,9 @@ def strength(tier: str) -> list[Cell]:
     return _each(
         cell
         for method, form in FORMS[tier].items()
-        for cell in (_own(tier, method, *one) for one in _learners(tier, form, 1))
-        for cell in (cell.control, cell, *(replace(cell, eps=rho) for rho in RHOS))
+        for learner in _learners(tier, form, 1)
+        for usual in (_own(tier, method, *learner),)
+        for cell in (usual.control, usual, *(replace(usual, eps=rho) for rho in RHOS))
     )
 
 
@@ -147,8 +148,9 @@ def several(tier: str) -> list[Cell]:
     return _each(
         cell
         for method, asked in forms.items()
-        for one in (_own(tier, method, *one) for one in _learners(tier, *asked))
-        for cell in (one.control, one)
+        for learner in _learners(tier, *asked)
+        for usual in (_own(tier, method, *learner),)
+        for cell in (usual.control, usual)
     )
 
 

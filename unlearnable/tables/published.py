@@ -15,7 +15,6 @@ from unlearnable.tables.records import (
     by_protection,
     doubted,
     keys,
-    label,
     percent,
     spread,
 )
@@ -99,7 +98,7 @@ def _text(cells: Sequence[Cell], published: Mapping[Cell, float | None], records
 
 
 def _column(cell: Cell) -> str:
-    return ALONE if label(cell) == ALONE else cell.protection
+    return ALONE if cell.alone else cell.protection
 
 
 def _about(cell: Cell) -> dict[str, str]:

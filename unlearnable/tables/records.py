@@ -107,7 +107,7 @@ ALONE = "clean part alone"
 
 def label(cell: Cell) -> str:
     """What a row or column is called: the protection and, where not its own, what it was fitted with and on."""
-    if cell.protection == CLEAN and cell.rate < 1:
+    if cell.alone:
         return ALONE
     return cell.protection + (f" ({', '.join(cell.made)})" if cell.made else "")
 

@@ -95,9 +95,10 @@ class Recipe:
             )
 
     @classmethod
-    def usual(cls, model: str, epochs: int = 12) -> "Recipe":
+    def usual(cls, model: str, epochs: int | None = None) -> "Recipe":
         """The recipe of the quick tier for a model: one without batch normalisation breaks down at the usual rate."""
-        return cls(model=model, epochs=epochs, lr=_GENTLE.get(model, cls.lr))
+        usual = cls(model=model, lr=_GENTLE.get(model, cls.lr))
+        return usual if epochs is None else replace(usual, epochs=epochs)
 
     def having(self, part: Purifier | Augmentation | Objective | EarlyStop) -> "Recipe":
         """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
