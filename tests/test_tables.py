@@ -21,6 +21,7 @@ from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, Row
 from unlearnable.metrics import FLAGS
 from unlearnable.models import MODELS
+from unlearnable.protections import PROTECTIONS
 
 WEB = re.compile(r"https?:|@import|<link|<script|<iframe|url\((?!#)")
 ABOUT = {
@@ -158,6 +159,19 @@ def test_a_heat_map_prints_the_numbers_of_the_table() -> None:
     assert [word for word in words if re.fullmatch(r"0\.\d{3}", word)] == ["0.700", "0.250", "0.300", "0.600", "0.550"]
     assert {"-0.45", "-0.40", "-0.05"} <= set(words)
     assert {"standard", "jpeg", "clean", "em", "lsp"} <= set(words)
+
+
+def test_a_heat_map_of_many_columns_stays_narrow_and_holds_two_digits() -> None:
+    many = [record(0.7), record(0.7, adversary="jpeg")]
+    names = list(PROTECTIONS)[:20]
+    many += [record(0.25 + n / 100, name, a) for n, name in enumerate(names) for a in ("standard", "jpeg")]
+    (grid,) = tables.matrix(many)
+    drawn = tables.drawing(grid)
+    width = ElementTree.fromstring(drawn).get("width") or ""
+    assert float(width.removesuffix("pt")) < 72 * 15
+    words = _words(drawn)
+    assert {"0.70", "0.25", "0.44", *names} <= set(words)
+    assert not [word for word in words if re.fullmatch(r"0\.\d{3}", word)]
 
 
 def _words(drawn: str) -> list[str]:

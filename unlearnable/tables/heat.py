@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from unlearnable.tables import svg
 from unlearnable.tables.grid import MARK, Entry, Grid
 
-WIDE, HIGH = 1.08, 0.34  # of a square, in inches
+WIDE, NARROW, HIGH = 1.08, 0.5, 0.34  # of a square, in inches
+MANY = 12  # columns with room for the change beside the number; where there are more, only the colour says it
 LEAST = 0.3  # the colours span at least so much accuracy, so that small differences look small
 PALETTE = "cividis"  # yellow to dark blue: the same order for every kind of colour vision, and in grey
 UNCOMPARED = "///"
@@ -24,13 +25,14 @@ def heat_map(grid: Grid) -> str:
     lost = [-entry.change for entry in grid.entries.values() if entry.change is not None]
     top = max(LEAST, math.ceil(10 * max(lost, default=0.0)) / 10)
     with svg.style():
-        width, height = WIDE * len(grid.columns), HIGH * len(grid.rows)
+        close = len(grid.columns) > MANY
+        width, height = (NARROW if close else WIDE) * len(grid.columns), HIGH * len(grid.rows)
         figure = Figure(figsize=(width, height + 1))
         axes = figure.add_axes((0, 1 / (height + 1), 1, height / (height + 1)))
         _frame(axes, grid)
         for y, row in enumerate(grid.rows):
             for x, column in enumerate(grid.columns):
-                _square(axes, x, y, grid.entries.get((row, column)), top)
+                _square(axes, x, y, grid.entries.get((row, column)), top, close)
         _key(figure, top, width, height + 1)
         return svg.text(figure, f"{grid.caption}: accuracy on clean test images", _description(grid))
 
@@ -47,14 +49,13 @@ def _frame(axes: Axes, grid: Grid) -> None:
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    turned: Any = (
-        {"rotation": 25, "ha": "left", "rotation_mode": "anchor"} if max(map(len, grid.columns)) > LONGEST else {}
-    )
+    angle = 60 if len(grid.columns) > MANY else 25 if max(map(len, grid.columns)) > LONGEST else 0
+    turned: Any = {"rotation": angle, "ha": "left", "rotation_mode": "anchor"} if angle else {}
     axes.set_xticks([x + 0.5 for x in range(len(grid.columns))], labels=grid.columns, **turned)
     axes.set_yticks([y + 0.5 for y in range(len(grid.rows))], labels=grid.rows)
 
 
-def _square(axes: Axes, x: int, y: int, entry: Entry | None, top: float) -> None:
+def _square(axes: Axes, x: int, y: int, entry: Entry | None, top: float, close: bool) -> None:
     place, width, height = (x + 0.02, y + 0.05), 0.96, 0.9
     if entry is None:
         axes.add_patch(Rectangle(place, width, height, fill=False, ec=svg.INK, lw=0.8, ls=(0, (2, 3)), alpha=0.6))
@@ -68,8 +69,9 @@ def _square(axes: Axes, x: int, y: int, entry: Entry | None, top: float) -> None
         axes.add_patch(Rectangle(place, width, height, fc=colour, lw=0))
         ink = _readable(colour)
     mark = MARK if entry.doubts else ""
-    if entry.change is None:
-        axes.text(x + 0.5, y + 0.5, f"{entry.accuracy:.3f}{mark}", color=ink, ha="center", va="center")
+    if close or entry.change is None:
+        number = f"{entry.accuracy:.{2 if close else 3}f}{mark}"
+        axes.text(x + 0.5, y + 0.5, number, color=ink, ha="center", va="center")
         return
     axes.text(x + 0.07, y + 0.5, f"{entry.accuracy:.3f}{mark}", color=ink, ha="left", va="center")
     axes.text(x + 0.93, y + 0.5, f"{round(entry.change, 2) + 0.0:+.2f}", color=ink, ha="right", va="center", size=7)
