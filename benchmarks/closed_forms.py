@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
+from unlearnable.packs import load_dataset
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
 from unlearnable.protections.ar import Autoregressive

@@ -16,9 +16,10 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
 from unlearnable.encoders import Mini
 from unlearnable.encoders.mini import CONFIG, WEIGHTS, load
+from unlearnable.packs import load_dataset
 from unlearnable.pixels import to_float
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically

@@ -7,9 +7,9 @@ import argparse
 import json
 from pathlib import Path
 
-from unlearnable.data import load_dataset
 from unlearnable.encoders import encoder
 from unlearnable.labelling import scores
+from unlearnable.packs import load_dataset
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.speed import published
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
 from unlearnable.models import build
+from unlearnable.packs import load_dataset
 from unlearnable.perturbation import Perturbation, SampleWise, apply
 from unlearnable.pixels import to_float
 from unlearnable.protections.em import EM

@@ -32,7 +32,6 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from benchmarks.job import clocked
-from unlearnable.data import load_dataset, weights_file
 from unlearnable.files import decode, encode, matches
 from unlearnable.files.picture import Samples
 from unlearnable.job import DEFAULT_METHOD, Job, fitting, protect
@@ -41,6 +40,7 @@ from unlearnable.job.parallel import results
 from unlearnable.job.picture import change, protected, shown
 from unlearnable.metrics import NOTICEABLE, psnr
 from unlearnable.models.generator import Generator
+from unlearnable.packs import load_dataset, weights_file
 from unlearnable.perturbation import apply, side_seen
 from unlearnable.pixels import Bytes, Pixels, to_float
 from unlearnable.proof.pictures import ssim

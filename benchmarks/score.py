@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from unlearnable.data import DATA_VARIABLE, ImageSet, first_of_each, load_labelled
+from unlearnable.data import ImageSet, first_of_each, load_labelled
+from unlearnable.packs import DATA_VARIABLE
 from unlearnable.pixels import to_float
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically

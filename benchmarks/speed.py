@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
 from unlearnable.models import build
+from unlearnable.packs import load_dataset
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections._pgd import Term, descend, frozen
 from unlearnable.protections.sem import SEM

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.adversaries import HANDLING
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
 from unlearnable.experiment import CLEAN
+from unlearnable.packs import load_dataset
 from unlearnable.perturbation import apply
 from unlearnable.proof import survival
 from unlearnable.protections import protection

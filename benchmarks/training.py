@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
 from unlearnable.models import build
+from unlearnable.packs import load_dataset
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 from unlearnable.training import Recipe, accuracy

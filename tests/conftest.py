@@ -7,9 +7,10 @@ import torch
 from commands import Command, Ended, picture
 
 from unlearnable.cli import main
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.encoders import Mini
 from unlearnable.encoders.mini import Sizes
+from unlearnable.packs import digits
 from unlearnable.run import Run
 
 torch.set_num_threads(1)  # the tests run in as many processes as there are cores, on images too small to share out

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from unlearnable.data import digits
 from unlearnable.files import Picture, decode, encode, matches, output_name
+from unlearnable.packs import digits
 
 SIZE = (61, 43)
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif",

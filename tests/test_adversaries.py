@@ -22,8 +22,9 @@ from unlearnable.adversaries.orthogonal import Orthogonal
 from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser, worst
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.models import build
+from unlearnable.packs import digits
 from unlearnable.pixels import LINF8, UNBOUNDED, Budget, release, to_float
 from unlearnable.run import Run
 from unlearnable.training import EarlyStop, Handed, Recipe, Step, accuracy, attack, cross_entropy

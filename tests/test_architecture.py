@@ -15,7 +15,7 @@ LAYERS = (
     ("provenance", "tracking"),
     ("files",),
     ("data", "models"),
-    ("encoders",),
+    ("encoders", "packs"),
     ("perturbation", "training", "labelling", "score"),
     ("protections", "adversaries", "metrics", "pretrained"),
     ("job", "experiment"),

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from unlearnable.adversaries import SHORT
 from unlearnable.cli.measuring import matching
-from unlearnable.data import DATA_VARIABLE
 from unlearnable.experiment import Cell
+from unlearnable.packs import DATA_VARIABLE
 from unlearnable.protections import PROTECTIONS
 from unlearnable.suites import SUITES, Suite
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable.data import DATA_VARIABLE, DATASETS, PACKS, ImageSet, blank, digits, load_dataset, load_labelled
+from unlearnable.data import ImageSet, blank, load_labelled
 from unlearnable.labelling import cluster
-from unlearnable.suites import SUITES, TIERS
+from unlearnable.packs import digits
 
 
 @pytest.fixture
@@ -69,22 +69,3 @@ def test_a_blank_set_takes_no_memory() -> None:
     assert data.images.untyped_storage().nbytes() == 1
     assert data.size == 224
     assert data.fingerprint
-
-
-def test_the_digits_need_no_download() -> None:
-    train, test = load_dataset("digits")
-    assert (len(train), len(test), train.size) == (1200, 597, 16)
-
-
-def test_every_suite_measures_on_data_sets_that_have_a_name() -> None:
-    for suite in SUITES.values():
-        for tier in TIERS:
-            assert {cell.dataset for cell in suite(tier)} <= DATASETS.keys()
-
-
-def test_a_pack_that_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    assert {*PACKS, "digits"} == {*DATASETS}
-    for name in set(DATASETS) - {"digits"}:
-        with pytest.raises(ValueError, match=f"set {DATA_VARIABLE}"):
-            load_dataset(name)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from unlearnable import demo
 from unlearnable.cli import main
-from unlearnable.data import digits
+from unlearnable.packs import digits
 
 KEYS = [
     "out", "seconds", "method", "eps", "max_abs_delta", "accuracy", "random_acc", "rows", "flags", "pictures",

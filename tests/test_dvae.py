@@ -9,7 +9,8 @@ import torch
 from fits import resumed
 
 from unlearnable.adversaries.dvae import DVAE, Form, Network
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
+from unlearnable.packs import digits
 from unlearnable.pixels import UNBOUNDED, release, to_float
 from unlearnable.run import Run
 

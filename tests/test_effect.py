@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from unlearnable.data import DATA_VARIABLE, ImageSet, load_dataset
+from unlearnable.data import ImageSet
+from unlearnable.packs import DATA_VARIABLE, load_dataset
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
 from unlearnable.run import Run

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from unlearnable import provenance, tables
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
 from unlearnable.labelling import groups_of, relabel
 from unlearnable.metrics import FLAGS, doubts, fell_apart
+from unlearnable.packs import digits
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
 from unlearnable.run import Cancelled, Run

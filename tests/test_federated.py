@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.engines import Federation, federate
 from unlearnable.engines.client import Client, gathered, local
 from unlearnable.engines.flower import Found
 from unlearnable.engines.partition import KINDS, LEAST, concentration, shares
 from unlearnable.models.blind import blind_to
+from unlearnable.packs import digits
 from unlearnable.protections import describe, protection
 from unlearnable.run import Progress, Run
 from unlearnable.training import Authorised, CropFlip, Handed, Recipe, accuracy

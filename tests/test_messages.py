@@ -26,7 +26,7 @@ WRONG = {
     'protections.protection("one_for_all", targets_from="x")': "targets_from must be 'clean' or 'protected', got 'x'",
     'protections.protection("tap", goal="both")': "goal must be 'targeted' or 'untargeted', got 'both'",
     'protections.protection("class_filters", kernel=4)': "kernel must be odd and at least 1, got 4",
-    'data.load_dataset("mnist")': "data set must be one of digits, cifar10-quick",
+    'packs.load_dataset("mnist")': "data set must be one of digits, cifar10-quick",
     'adversaries.adversary("wizard")': "adversary must be one of standard",
     'models.build("alexnet", 10, 32)': "model must be one of cnn, lenet",
     "data.ImageSet(bytes_(2, 2), torch.tensor([3]), ('a',))": "labels must be -1 to 0, got 3",
@@ -34,7 +34,7 @@ WRONG = {
 }
 PROGRAM = """
 import json, sys, torch
-from unlearnable import adversaries, data, models, pixels, protections
+from unlearnable import adversaries, data, models, packs, pixels, protections
 from unlearnable.run import Run
 def bytes_(h, w): return torch.zeros(1, 3, h, w, dtype=torch.uint8)
 said = {}

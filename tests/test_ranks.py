@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from unlearnable.data import digits
+from unlearnable.packs import digits
 from unlearnable.protections import protection
 from unlearnable.run import Run
 
@@ -21,7 +21,7 @@ import json, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from unlearnable.data import digits
+from unlearnable.packs import digits
 from unlearnable.perturbation import save
 from unlearnable.protections import protection
 from unlearnable.run import Run, ranks

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from unlearnable import job
 from unlearnable.adversaries.purify import Purify
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.models import build
+from unlearnable.packs import digits
 from unlearnable.pixels import LINF8, Budget, to_float
 from unlearnable.protections import protection
 from unlearnable.protections._pgd import descend, frozen, uniform

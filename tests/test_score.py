@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from unlearnable import score as scores
 from unlearnable.adversaries.purify import SHIPPED, Purify
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
+from unlearnable.packs import digits
 from unlearnable.pixels import UNBOUNDED, Bytes, Pixels, release, to_float
 from unlearnable.run import Run
 from unlearnable.score import Score, ScoreTraining

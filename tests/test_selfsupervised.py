@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from unlearnable.adversaries import adversary
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.experiment import evaluate
 from unlearnable.models import build
+from unlearnable.packs import digits
 from unlearnable.pixels import to_float
 from unlearnable.run import Cancelled, Progress, Run
 from unlearnable.training import Learner, Pairs, Recipe, SelfSupervised

@@ -2,9 +2,9 @@
 
 import pytest
 
-from unlearnable.data import DATASETS
 from unlearnable.experiment import CLEAN
 from unlearnable.models import MODELS
+from unlearnable.packs import DATASETS
 from unlearnable.protections import PROTECTIONS
 from unlearnable.protections.em import EM
 from unlearnable.protections.lsp import LSP

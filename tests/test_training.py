@@ -8,8 +8,9 @@ import torch
 from fits import resumed
 from safetensors.torch import save_model
 
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.models import build
+from unlearnable.packs import digits
 from unlearnable.run import Run
 from unlearnable.training import Contrastive, CropFlip, Recipe, accuracy, predict
 

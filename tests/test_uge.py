@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from unlearnable import perturbation
 from unlearnable.adversaries import adversary
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.encoders import encoder
+from unlearnable.packs import digits
 from unlearnable.perturbation import apply
 from unlearnable.pixels import to_float
 from unlearnable.protections._encoded import Seen

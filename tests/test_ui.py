@@ -13,8 +13,9 @@ import pytest
 from commands import Command, refused
 from jobs import crop, put, tree
 
-from unlearnable.data import ImageSet, digits
+from unlearnable.data import ImageSet
 from unlearnable.experiment import watch
+from unlearnable.packs import digits
 from unlearnable.run import Cancelled, Run
 from unlearnable.ui import effect, sessions
 from unlearnable.ui.guard import Guard

@@ -7,12 +7,12 @@ if TYPE_CHECKING:  # for type checkers; at run time the same names are imported 
     from unlearnable.adversaries import ADVERSARIES as ADVERSARIES
     from unlearnable.adversaries import adversary as adversary
     from unlearnable.data import ImageSet as ImageSet
-    from unlearnable.data import load_dataset as load_dataset
     from unlearnable.data import load_labelled as load_labelled
     from unlearnable.experiment import evaluate as evaluate
     from unlearnable.job import Job as Job
     from unlearnable.job import protect as protect
     from unlearnable.job import verify as verify
+    from unlearnable.packs import load_dataset as load_dataset
     from unlearnable.perturbation import apply as apply
     from unlearnable.pixels import Budget as Budget
     from unlearnable.pixels import release as release
@@ -26,9 +26,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "adversaries": ("ADVERSARIES", "adversary"),
-    "data": ("ImageSet", "load_dataset", "load_labelled"),
+    "data": ("ImageSet", "load_labelled"),
     "experiment": ("evaluate",),
     "job": ("Job", "protect", "verify"),
+    "packs": ("load_dataset",),
     "perturbation": ("apply",),
     "pixels": ("Budget", "release"),
     "pretrained": ("FittedProtection",),

@@ -1,11 +1,10 @@
-"""ImageSet: labelled images of one size, for fitting and for evaluating; and where they come from."""
+"""ImageSet: labelled images of one size, for fitting and for evaluating, from a folder or an archive."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from torch import Tensor
 from unlearnable.files import Collection, Item, Picture, Refused, decode, is_picture_name, open_collection
 from unlearnable.pixels import Bytes, Labels
 
-DATA_VARIABLE = "UNLEARNABLE_DATA"
 WORKING_SIZE = 64
 """Side in pixels at which larger pictures are fitted and evaluated, unless another is asked for."""
 LARGEST_SIZE = 1024
@@ -155,131 +153,7 @@ def view(picture: Picture, size: int) -> UInt8[Tensor, "3 s s"]:
     return torch.from_numpy(np.ascontiguousarray(picture.view(size).transpose(2, 0, 1)))
 
 
-def digits() -> tuple[ImageSet, ImageSet]:
-    """scikit-learn's 1,797 scanned digits at 16 px: (train 1,200, test 597). Needs no download."""
-    from sklearn.datasets import load_digits
-
-    grey, target = load_digits(return_X_y=True)
-    levels = torch.from_numpy(grey).reshape(-1, 1, 8, 8) / 16
-    images = (levels * torch.iinfo(torch.uint8).max).round().to(torch.uint8)
-    images = images.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat(1, 3, 1, 1)
-    whole = ImageSet(images, torch.from_numpy(target).to(torch.int64), tuple("0123456789"))
-    return whole.subset(torch.arange(1200)), whole.subset(torch.arange(1200, 1797))
-
-
-def cifar10_quick() -> tuple[ImageSet, ImageSet]:
-    """500 exact-pixel CIFAR-10 images of each class (the lowest official indices) and the 1,017 test images at hand."""
-    path = _pack(PACKS["cifar10-quick"])
-    train, _ = load_labelled(path, 32, "train")
-    test, _ = load_labelled(path, 32, "test")
-    return first_of_each(train, 500), test
-
-
-def cifar10() -> tuple[ImageSet, ImageSet]:
-    """All of CIFAR-10 as the pack holds it: JPEG at quality 75, so that clean accuracies lie a little low."""
-    path = _pack(PACKS["cifar10"])
-    return load_labelled(path, 32, "train")[0], load_labelled(path, 32, "test")[0]
-
-
-def pack(name: str, size: int) -> Callable[[], tuple[ImageSet, ImageSet]]:
-    """A loader of the train and test folders of a data set's zip in the data folder, squashed to (size, size)."""
-
-    def loader() -> tuple[ImageSet, ImageSet]:
-        return tuple(load_labelled(_pack(PACKS[name]), size, split)[0] for split in ("train", "test"))  # type: ignore[return-value]
-
-    return loader
-
-
-def tin100_quick(size: int = 32) -> tuple[ImageSet, ImageSet]:
-    """The first 50 training and 10 test images of each class of tin100."""
-    train, test = pack("tin100", size)()
-    return first_of_each(train, 50), first_of_each(test, 10)
-
-
 def first_of_each(data: ImageSet, count: int) -> ImageSet:
     """The first `count` images of every class."""
     rows = [(data.labels == label).nonzero().flatten()[:count] for label in range(len(data.classes))]
     return data.subset(torch.cat(rows))
-
-
-PACKS = {
-    "cifar10-quick": "cifar10-lossless.zip",
-    "cifar10": "cifar10.zip",
-    "tin100": "tin100-32.zip",
-    "tin100-quick": "tin100-32.zip",
-    "tin100-64-quick": "tin100-32.zip",
-    "tin100-64": "tin100-32.zip",
-    "imagenette": "imagenette224.zip",
-    "imagenette-64": "imagenette224.zip",
-    "imagenette-128": "imagenette224.zip",
-    "places20": "places20-128.zip",
-    "places20-64": "places20-128.zip",
-}
-"""The file of the data folder that a data set is read from; one without needs none."""
-DATASETS: dict[str, Callable[[], tuple[ImageSet, ImageSet]]] = {
-    "digits": digits,
-    "cifar10-quick": cifar10_quick,
-    "cifar10": cifar10,
-    "tin100": pack("tin100", 32),  # 100 classes of Tiny-ImageNet at 32 px, where papers have CIFAR-100
-    "tin100-quick": tin100_quick,
-    "tin100-64-quick": lambda: tin100_quick(64),
-    "tin100-64": pack("tin100-64", 64),
-    "imagenette": pack("imagenette", 224),  # 10 classes of ImageNet
-    "imagenette-64": pack("imagenette-64", 64),
-    "imagenette-128": pack("imagenette-128", 128),
-    "places20": pack("places20", 128),  # 20 scenes, where papers have SUN397
-    "places20-64": pack("places20-64", 64),
-}
-
-
-def load_dataset(name: str) -> tuple[ImageSet, ImageSet]:
-    """The (train, test) sets of a named data set. Raises ValueError naming what there is, or what is missing."""
-    if name not in DATASETS:
-        raise ValueError(f"data set must be one of {', '.join(DATASETS)}, got {name!r}")
-    return _loaded(name, os.environ.get(DATA_VARIABLE))
-
-
-@lru_cache(maxsize=2)
-def _loaded(name: str, root: str | None) -> tuple[ImageSet, ImageSet]:
-    """Decoded once for all cells of a suite: an ImageSet is never changed."""
-    return DATASETS[name]()
-
-
-@contextmanager
-def data_in(folder: str | None) -> Iterator[None]:
-    """Within this block the data folder is the one given, where one is. Raises ValueError where that is no folder."""
-    if folder is None:
-        yield
-        return
-    if not Path(folder).is_dir():
-        raise ValueError(f"the data folder {folder!r} is not there: name the folder the packs lie in")
-    before = os.environ.get(DATA_VARIABLE)
-    os.environ[DATA_VARIABLE] = folder
-    try:
-        yield
-    finally:
-        os.environ.pop(DATA_VARIABLE)
-        os.environ |= {} if before is None else {DATA_VARIABLE: before}
-
-
-def lacking(name: str) -> str | None:
-    """The file that the data set of that name is read from, where the data folder has none; else None."""
-    file = PACKS.get(name)
-    return None if file is None or _found(file) else file
-
-
-def weights_file(path: Path) -> Path:
-    """A file of weights: where the path says, or else below the data folder. Raises ValueError if in neither."""
-    return path if path.is_file() else _pack(str(path))
-
-
-def _pack(file: str) -> Path:
-    if (found := _found(file)) is None:
-        now = os.environ.get(DATA_VARIABLE) or "not set"
-        raise ValueError(f"{file} is needed: set {DATA_VARIABLE} to the folder it lies in (now {now})")
-    return found
-
-
-def _found(file: str) -> Path | None:
-    root = os.environ.get(DATA_VARIABLE)
-    return Path(root) / file if root and (Path(root) / file).exists() else None

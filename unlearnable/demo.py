@@ -15,9 +15,10 @@ from PIL import Image
 
 from unlearnable import experiment
 from unlearnable.adversaries import adversary
-from unlearnable.data import ImageSet, digits, load_labelled
+from unlearnable.data import ImageSet, load_labelled
 from unlearnable.experiment import Evaluation
 from unlearnable.job import Job, Summary, protect
+from unlearnable.packs import digits
 from unlearnable.pixels import Bytes, amplified
 from unlearnable.run import Run, write_atomically
 

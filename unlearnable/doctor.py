@@ -17,8 +17,9 @@ import torch
 from PIL import Image, features
 
 from unlearnable import __version__
-from unlearnable.data import DATA_VARIABLE, blank
+from unlearnable.data import blank
 from unlearnable.files.formats import SUFFIXES
+from unlearnable.packs import DATA_VARIABLE, HUB
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget, level_cap, levels_changed, parse_eps, release, to_float
 from unlearnable.protections import protection
@@ -176,7 +177,7 @@ def seeds_are_exact() -> bool:
 
 def _data_is_there() -> bool:
     folder = os.environ.get(DATA_VARIABLE)
-    return not folder or Path(folder).is_dir()
+    return not folder or folder == HUB or Path(folder).is_dir()
 
 
 def _device(run: Run) -> str:

@@ -54,7 +54,9 @@ def bench_flags(parser: Parser, first: str) -> None:
 
 def data_flag(parser: Parser) -> None:
     """For verbs that read data sets, or weights, from the data folder."""
-    parser.add_argument("--data", type=str, metavar="DIR", help="the folder of the packs (default: $UNLEARNABLE_DATA)")
+    parser.add_argument(
+        "--data", type=str, metavar="DIR", help="the folder of the packs, or hub: download (default: $UNLEARNABLE_DATA)"
+    )
 
 
 def tables_flags(parser: Parser, first: str) -> None:
@@ -68,7 +70,8 @@ def tables_flags(parser: Parser, first: str) -> None:
 def evaluate(args: Namespace, run: "Run") -> Answer:
     """Trains victims on clean and on protected pictures and compares them."""
     from unlearnable import experiment, tables
-    from unlearnable.data import LARGEST_SIZE, data_in
+    from unlearnable.data import LARGEST_SIZE
+    from unlearnable.packs import data_in
 
     within(args, "size", 1, LARGEST_SIZE)
     within(args, "epochs", 1)
@@ -168,7 +171,7 @@ def matching(names: tuple[str, ...], copied: tuple[str, ...]) -> list[int | None
 def bench(args: Namespace, run: "Run") -> Answer:
     """Measures what is missing of a suite."""
     from unlearnable import experiment, suites
-    from unlearnable.data import data_in
+    from unlearnable.packs import data_in
 
     shard = re.fullmatch(r"(\d+)/(\d+)", args.shard)
     if shard is None:
@@ -185,14 +188,15 @@ def bench(args: Namespace, run: "Run") -> Answer:
 
 def _check_data(cells: "list[Cell]") -> None:
     """Once before the first cell, where none can be measured; what only some of them lack is said cell by cell."""
-    from unlearnable.data import DATA_VARIABLE, lacking
+    from unlearnable.packs import DATA_VARIABLE, HUB, lacking
 
     lacks = [lacking(cell.dataset) or lacking(cell.fitted_on or cell.dataset) for cell in cells]
     if lacks and all(lacks):
         packs = ", ".join(sorted({file for file in lacks if file}))
         now = os.environ.get(DATA_VARIABLE) or "not set"
         raise UsageError(
-            f"the suite needs {packs}: name the folder that holds it by --data DIR or {DATA_VARIABLE} (now {now})"
+            f"the suite needs {packs}: name the folder that holds it by --data DIR or {DATA_VARIABLE} (now {now}); "
+            f"CIFAR is downloaded where {HUB!r} stands there"
         )
 
 

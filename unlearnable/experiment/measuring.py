@@ -11,11 +11,12 @@ from filelock import FileLock
 
 from unlearnable import perturbation
 from unlearnable.adversaries import STANDARD
-from unlearnable.data import ImageSet, load_dataset
+from unlearnable.data import ImageSet
 from unlearnable.experiment.cell import Cell, Result, hashed, meaning
 from unlearnable.experiment.mixing import clean_part, mix
 from unlearnable.labelling import groups_of, relabel
 from unlearnable.metrics import audits, fell_apart, measured, over_budget
+from unlearnable.packs import load_dataset
 from unlearnable.protections import Protection, describe
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically

@@ -12,10 +12,10 @@ import sklearn.datasets
 import torch
 from PIL import Image
 
-from unlearnable.data import digits
 from unlearnable.files import Picture, Refused, decode, open_collection
 from unlearnable.job.fitting import pictures_of
 from unlearnable.job.picture import change, protected
+from unlearnable.packs import digits
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget, Index, Labels, Pixels
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from unlearnable.data import DATASETS
 from unlearnable.experiment import CLEAN, Cell
+from unlearnable.packs import DATASETS
 from unlearnable.protections import PROTECTIONS
 from unlearnable.suites.sizes import SMALL, quick
 

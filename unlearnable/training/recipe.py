@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unlearnable.data import ImageSet, weights_file
+from unlearnable.data import ImageSet
 from unlearnable.models import build, check, load_weights
+from unlearnable.packs import weights_file
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
 from unlearnable.training.network import Images, as_pixels, classes_given, predict
