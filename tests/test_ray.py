@@ -27,37 +27,70 @@ RUN = Run(device="cpu", precision="fp32")
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
 
-class Died(Exception):
-    pass
+class Lost(Exception):
+    """What Ray says where a worker died."""
+
+
+class Raised(Exception):
+    """What Ray says where a worker raised."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("a traceback")
+        self.cause = cause
+
+
+ERRORS = SimpleNamespace(RayError=Exception, RayTaskError=Raised)
 
 
 @dataclass(eq=False)
 class Answer:
     part: list[Row]
+    said: str | None = None
 
 
 class Pretended:
-    """What `Crew` needs of Ray, without Ray: answers are worked out when they are asked for."""
+    """What `Crew` needs of Ray, without Ray: answers are worked out when they are asked for.
 
-    exceptions = SimpleNamespace(RayActorError=Died)
+    deadly: files that kill their worker; absent: how many workers the cluster never has room for; unable: how many
+    cannot open the job.
+    """
 
-    def __init__(self, deadly: Iterable[int]) -> None:
-        self.deadly, self.given = set(deadly), 0
+    exceptions = ERRORS
 
-    def hand(self) -> Any:
-        return SimpleNamespace(work=SimpleNamespace(remote=self._remote))
+    def __init__(self, deadly: Iterable[int] = (), absent: int = 0, unable: int = 0) -> None:
+        self.deadly, self.absent, self.unable = set(deadly), absent, unable
+        self.given, self.busy, self.killed = 0, set[int](), 0
 
-    def _remote(self, part: list[Row]) -> Any:
+    def hire(self) -> Any:
+        hand = SimpleNamespace()
+        hand.problem = SimpleNamespace(remote=self._asked)
+        hand.work = SimpleNamespace(remote=lambda part: self._given(part))
+        return hand
+
+    def _asked(self) -> Answer:
+        if self.absent:
+            self.absent -= 1
+            return Answer([], "absent")
+        self.unable -= 1
+        return Answer([], "SRC 'x' is not there" if self.unable >= 0 else "")
+
+    def _given(self, part: list[Row]) -> Answer:
         self.given += 1
         return Answer(part)
 
     def wait(self, answers: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
-        return answers[-1:], answers[:-1]
+        there = [answer for answer in answers if answer.said != "absent"]
+        return there[-1:], there[:-1]
 
-    def get(self, answer: Any) -> list[tuple[Row, Outcome]]:
+    def get(self, answer: Answer) -> Any:
+        if answer.said is not None:
+            return answer.said
         if self.deadly & {row.id for row in answer.part}:
-            raise Died
+            raise Lost
         return [(row, Outcome("copied")) for row in answer.part]
+
+    def kill(self, hand: Any) -> None:
+        self.killed += 1
 
 
 def rows(count: int) -> list[Row]:
@@ -77,10 +110,41 @@ def all_of(crew: Crew, parts: Iterator[list[Row]]) -> dict[int, str]:
 def test_a_file_that_kills_its_worker_takes_no_other_with_it(workers: int) -> None:
     ray = Pretended(deadly=[5, 11])
     files = rows(20)
-    found = all_of(Crew(ray, [ray.hand() for _ in range(workers)]), iter([files[:8], files[8:16], files[16:]]))
+    found = all_of(Crew(ray, ray.hire, workers), iter([files[:8], files[8:16], files[16:]]))
     assert {number for number, status in found.items() if status == "failed"} == {5, 11}
     assert sorted(found) == list(range(20))
-    assert ray.given == 3 + 16
+    assert ray.given == 3 + 16 + 2 * 2, "each file of a part that died alone, the two deadly ones three times"
+
+
+def test_nobody_waits_for_workers_that_the_cluster_has_no_room_for() -> None:
+    ray = Pretended(absent=3)
+    crew = Crew(ray, ray.hire, 4)
+    assert set(all_of(crew, iter([[row] for row in rows(20)])).values()) == {"copied"}
+    crew.dismiss()
+    assert ray.killed == 4
+    nothing: Iterator[list[Row]] = iter(())
+    assert not Crew(ray, Pretended(absent=1).hire, 1).take(nothing), "nothing to do, nobody to wait for"
+
+
+def test_a_worker_that_cannot_open_the_job_leaves_it_to_the_others_and_says_why() -> None:
+    ray = Pretended(unable=2)
+    assert set(all_of(Crew(ray, ray.hire, 3), iter([[row] for row in rows(20)])).values()) == {"copied"}
+    ray = Pretended(unable=3)
+    with pytest.raises(ValueError, match="no worker of Ray can open the job: SRC 'x' is not there"):
+        all_of(Crew(ray, ray.hire, 3), iter([rows(2)]))
+
+
+def test_what_a_worker_raises_is_raised_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Pretended()
+
+    def full(answer: Answer) -> Any:
+        if answer.said is not None:
+            return ""
+        raise Raised(OSError("no space left"))
+
+    monkeypatch.setattr(ray, "get", full)
+    with pytest.raises(OSError, match=r"^no space left$"):
+        all_of(Crew(ray, ray.hire, 1), iter([rows(2)]))
 
 
 def test_no_more_is_handed_out_than_can_be_worked_on() -> None:
@@ -91,13 +155,13 @@ def test_no_more_is_handed_out_than_can_be_worked_on() -> None:
             taken.append(row.id)
             yield [row]
 
-    ray = Pretended(())
-    crew, waiting = Crew(ray, [ray.hand(), ray.hand()]), parts()
-    crew.take(waiting)
+    ray = Pretended()
+    crew, waiting = Crew(ray, ray.hire, 2), parts()
+    for _ in range(4):
+        crew.take(waiting)
+        crew.next()
+    assert ray.given == 3, "two began, and one of them was done with the first"
     assert len(taken) == 4
-    crew.next()
-    crew.take(waiting)
-    assert len(taken) == 5
 
 
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
@@ -128,7 +192,7 @@ def test_a_worker_elsewhere_opens_the_same_job(tmp_path: Path) -> None:
 class InProcess:
     """A cluster that runs already, of one core, whose processes began in another folder."""
 
-    exceptions = SimpleNamespace(RayActorError=Died)
+    exceptions = ERRORS
 
     def __init__(self, elsewhere: Path) -> None:
         self.elsewhere = elsewhere
@@ -140,7 +204,10 @@ class InProcess:
         return lambda hand: SimpleNamespace(remote=lambda job: self._hired(hand, job))
 
     def _hired(self, hand: type[Hand], job: Job) -> Any:
-        return SimpleNamespace(work=SimpleNamespace(remote=lambda part: self._worked(hand, job, tuple(part))))
+        return SimpleNamespace(
+            problem=SimpleNamespace(remote=lambda: ("",)),
+            work=SimpleNamespace(remote=lambda part: self._worked(hand, job, tuple(part))),
+        )
 
     def _worked(self, hand: type[Hand], job: Job, part: tuple[Row, ...]) -> Any:
         with contextlib.chdir(self.elsewhere):
@@ -150,7 +217,10 @@ class InProcess:
         return answers[:1], answers[1:]
 
     def get(self, answer: Any) -> Any:
-        return answer
+        return answer[0] if answer == ("",) else list(answer)
+
+    def kill(self, hand: Any) -> None:
+        pass
 
 
 @pytest.mark.parametrize("method", ["fitted", "lsp"])
@@ -238,6 +308,32 @@ def test_stopped_on_ray_it_goes_on_alone_and_nobody_could_reach_it(tmp_path: Pat
         protect(Job(source, tmp_path / "many", "lsp"), run, on_ray)
     assert reached[0] == set()
     protect(Job(source, tmp_path / "many", "lsp", resume=True), RUN)
+    assert tree(tmp_path / "many") == tree(tmp_path / "alone")
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_session_of_the_user_is_used_and_stays_open(tmp_path: Path) -> None:
+    """And it is a busy one: of its two cores one is taken for good."""
+    import ray
+
+    @ray.remote(num_cpus=1)
+    class Other:
+        def there(self) -> bool:
+            return True
+
+    source = folder(tmp_path / "src", 40, lambda number: crop(number, 200, 150))
+    protect(Job(source, tmp_path / "alone", "lsp"), RUN)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 << 20)
+    try:
+        other = Other.remote()
+        assert ray.get(other.there.remote())
+        protect(Job(source, tmp_path / "many", "lsp"), RUN, on_ray)
+        assert ray.is_initialized()
+        assert ray.get(other.there.remote()), "it is not ours to end"
+    finally:
+        ray.shutdown()
     assert tree(tmp_path / "many") == tree(tmp_path / "alone")
 
 

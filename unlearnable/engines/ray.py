@@ -6,10 +6,12 @@ Without RAY_ADDRESS it is a cluster of this machine's cores that nobody else can
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,7 +20,7 @@ from typing import Any
 
 import torch
 
-from unlearnable.extras import imported
+from unlearnable.extras import imported, told
 from unlearnable.job import Job, fitting
 from unlearnable.job.manifest import Outcome, Row
 from unlearnable.job.worker import Worker
@@ -31,8 +33,7 @@ ALONE = {
 }
 """Ray calls nobody, and nobody can call it; it reads this when it is imported."""
 _EACH = 8  # files that a worker is given at once
-_AHEAD = 2  # such parts in flight for each worker: one at work, one waiting
-_LIVES = 2  # times a part is tried again after its worker died
+_TRIES = 3  # workers that a file may kill before it is given up
 _PATIENCE = 5.0  # seconds for a cluster to answer
 _STORE = 80 << 20  # bytes: names and outcomes only
 _USERS = "UNLEARNABLE_USERS_HOME"  # what HOME was, for workers of a cluster that was started with another
@@ -47,8 +48,15 @@ class Hand:
         if _USERS in os.environ:
             os.environ["HOME"] = os.environ[_USERS]
         torch.set_num_threads(1)
-        self._open = ExitStack()
-        self._work = self._open.enter_context(Worker.again(job))
+        self._open, self._problem = ExitStack(), ""
+        try:
+            self._work = self._open.enter_context(Worker.again(job))
+        except Exception as error:  # a process that cannot begin must live to say why
+            self._problem = told(error)
+
+    def problem(self) -> str:
+        """Why this process cannot work, or nothing: the first question to every worker."""
+        return self._problem
 
     def work(self, rows: Sequence[Row]) -> Done:
         """Does these files, one after the other."""
@@ -56,20 +64,22 @@ class Hand:
 
 
 def on_ray(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator[tuple[Row, Outcome], None, None]:
-    """An engine of `job.protect`: one worker process for each core of the cluster.
+    """An engine of `job.protect`: one worker process for each core of the cluster, as soon as that is free.
 
     A worker that dies is replaced and its files are done again; a file that kills its worker every time is `failed`.
-    Raises ValueError where Ray is missing or its cluster cannot be reached.
+    Raises ValueError where Ray is missing, its cluster cannot be reached, or no worker can open the job's places.
     """
     with _cluster() as ray:
-        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        hired = ray.remote(max_restarts=-1, max_task_retries=_LIVES, num_cpus=1)(Hand)
-        crew = Crew(ray, [hired.remote(_from_anywhere(job)) for _ in range(cores)])
+        hired, there = ray.remote(num_cpus=1)(Hand), _from_anywhere(job)
+        crew = Crew(ray, lambda: hired.remote(there), max(1, int(ray.cluster_resources().get("CPU", 1))))
         waiting = _parts(rows)
-        while crew.take(waiting):
-            if run.cancelled():
-                raise Cancelled("stopped: what was done is kept, resume to go on")
-            yield from crew.next()
+        try:
+            while crew.take(waiting):
+                if run.cancelled():
+                    raise Cancelled("stopped: what was done is kept, resume to go on")
+                yield from crew.next()
+        finally:
+            crew.dismiss()
 
 
 def _from_anywhere(job: Job) -> Job:
@@ -81,44 +91,89 @@ def _from_anywhere(job: Job) -> Job:
 
 @dataclass(eq=False)
 class Crew:
-    """Workers and what they are at. hands: of Ray; at: the part and the worker of every answer that is awaited."""
+    """Workers and what they are at. hire: a new worker of Ray; size: how many there are to be.
+
+    A worker gets a part once it said that it can work, and the next one when that is done: so if it dies it is known
+    over what, and a worker for which the cluster has no room yet keeps nobody waiting.
+    """
 
     ray: Any
-    hands: list[Any]
+    hire: Callable[[], Any]
+    size: int
 
     def __post_init__(self) -> None:
-        self.at: dict[Any, tuple[list[Row], Any]] = {}
-        self._free = self.hands * _AHEAD
+        self.asked: dict[Any, Any] = {}  # answer of a worker that begins -> worker
+        self.at: dict[Any, tuple[list[Row], Any]] = {}  # answer -> part, worker
+        self._idle: list[Any] = []
+        self._again: deque[list[Row]] = deque()
+        self._killed = Counter[int]()  # workers, by the number of the file
+        self._problem = ""
+        for _ in range(self.size):
+            self._hire()
 
     def take(self, parts: Iterator[list[Row]]) -> bool:
-        """Hands out parts to whoever is free; whether anything is awaited."""
-        for part in islice(parts, len(self._free)):
-            self._give(part, self._free.pop(0))
-        return bool(self.at)
+        """Hands out parts to whoever is free; whether there is more to do. ValueError where nobody can work."""
+        while self._ahead(parts) and self._idle:
+            part, hand = self._again.popleft(), self._idle.pop()
+            self.at[hand.work.remote(part)] = (part, hand)
+        if self._again and not self.at and not self.asked:
+            raise ValueError(f"no worker of Ray can open the job: {self._problem}")
+        return bool(self.at or self._again)
 
     def next(self) -> Done:
         """What is done first, after a tenth of a second at most: perhaps nothing."""
-        done, _ = self.ray.wait(list(self.at), num_returns=1, timeout=0.1)
-        found: Done = []
-        for answer in done:
-            part, hand = self.at.pop(answer)
-            try:
-                found += self.ray.get(answer)
-            except self.ray.exceptions.RayActorError:
-                found += self._alone(part, hand)
-            self._free.append(hand)
+        done, _ = self.ray.wait([*self.at, *self.asked], num_returns=1, timeout=0.1)
+        return [one for answer in done for one in (self._begun if answer in self.asked else self._done)(answer)]
+
+    def dismiss(self) -> None:
+        """Ends all workers: in a session of the user's own nobody else does."""
+        for hand in [*self._idle, *self.asked.values(), *(hand for _, hand in self.at.values())]:
+            self.ray.kill(hand)
+
+    def _ahead(self, parts: Iterator[list[Row]]) -> bool:
+        """Whether there is a part to hand out."""
+        if not self._again and (part := next(parts, None)):
+            self._again.append(part)
+        return bool(self._again)
+
+    def _hire(self) -> None:
+        hand = self.hire()
+        self.asked[hand.problem.remote()] = hand
+
+    def _begun(self, answer: Any) -> Done:
+        hand = self.asked.pop(answer)
+        try:
+            problem = self.ray.get(answer)
+        except self.ray.exceptions.RayError as error:
+            problem = told(error)
+        if problem:  # another on the same machine would fare no better: the others do its work
+            self._problem = problem
+        else:
+            self._idle.append(hand)
+        return []
+
+    def _done(self, answer: Any) -> Done:
+        part, hand = self.at.pop(answer)
+        try:
+            found: Done = self.ray.get(answer)
+        except self.ray.exceptions.RayTaskError as error:  # what the worker raised, as it raised it
+            raise error.cause from None
+        except self.ray.exceptions.RayError as error:
+            self._hire()
+            return self._survived(part, told(error))
+        self._idle.append(hand)
         return found
 
-    def _give(self, part: list[Row], hand: Any) -> None:
-        self.at[hand.work.remote(part)] = (part, hand)
-
-    def _alone(self, part: list[Row], hand: Any) -> Done:
-        """A part whose worker died again and again: each file by itself, so that one takes no other with it."""
-        if len(part) == 1:
-            return [(part[0], Outcome("failed", "every process that worked on it died: is there enough memory?"))]
-        for row in part:
-            self._give([row], hand)
-        return []
+    def _survived(self, part: list[Row], reason: str) -> Done:
+        """A part whose worker died: each file by itself from now on, so that one takes no other with it."""
+        if len(part) > 1:
+            self._again.extend([row] for row in part)
+            return []
+        self._killed[part[0].id] += 1
+        if self._killed[part[0].id] < _TRIES:
+            self._again.append(part)
+            return []
+        return [(part[0], Outcome("failed", f"{_TRIES} processes died over it, too little memory perhaps: {reason}"))]
 
 
 def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -129,9 +184,14 @@ def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 @contextmanager
 def _cluster() -> Iterator[Any]:
-    """Ray, connected; one that was started here ends here. Raises ValueError where it is missing or not reached."""
+    """Ray, connected: the session that is open, or one that ends here. Raises ValueError where it is missing or not
+    reached.
+    """
     os.environ |= {name: value for name, value in ALONE.items() if name not in os.environ}
     ray = imported("ray", "--engine ray", "ray")
+    if ray.is_initialized():
+        yield ray
+        return
     address = os.environ.get("RAY_ADDRESS", "local")
     home = tempfile.mkdtemp(prefix="ray-") if address == "local" else None  # short: sockets lie below it
     try:
@@ -159,6 +219,7 @@ def _asking_no_cloud(home: str | None) -> Iterator[dict[str, Any]]:
         yield {}
         return
     (Path(home) / "ray_bootstrap_config.yaml").write_text("{}")
+    os.environ.setdefault("RAY_AUTH_TOKEN", _token())
     before = os.environ.get("HOME")
     os.environ |= {"HOME": home} | ({} if before is None else {_USERS: before})
     try:
@@ -167,6 +228,14 @@ def _asking_no_cloud(home: str | None) -> Iterator[dict[str, Any]]:
         del os.environ["HOME"]
         if before is not None:
             os.environ["HOME"] = os.environ.pop(_USERS)
+
+
+def _token() -> str:
+    """What processes of a cluster show each other. A process keeps the first that it read, so that of the user's home
+    is taken where there is one, and never another one later.
+    """
+    kept = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    return (kept.read_text().strip() if kept.is_file() else "") or secrets.token_hex(32)
 
 
 def _reach(address: str) -> None:
