@@ -45,7 +45,7 @@ def together(split: str, published: str) -> dict[str, Any]:
 
 
 def released() -> dict[str, Any]:
-    """Scenario II: the figures of the card of a release of digits."""
+    """Scenario II: the figures of the card of a release of digits; of several networks the one that learned least."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write_digits(folder)
@@ -54,7 +54,8 @@ def released() -> dict[str, Any]:
         _ran([*program, "key", "owner.pem"], folder)
         said = _ran([*program, "release", "clean", "out", *RELEASE, "--key", "owner.pem", "--json"], folder)
     found: dict[str, Any] = json.loads(said)
-    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+    found["authorised"] = min(found["authorised"])
+    return {name: value for name, value in found.items() if name == "flags" or isinstance(value, int | float)}
 
 
 def sent() -> dict[str, Any]:
@@ -69,9 +70,16 @@ def text(name: str) -> str:
     found = {key: one for key, one in record.items() if key == name or (name == "together" and "," in key)}
     if not found:
         return "No record yet: `python -m benchmarks.scenarios` measures it."
-    about = next(iter(found.values()))["provenance"]
     said = {"together": _table, "release": _figures, "transmission": _figures}[name](found)
-    return f"{said}\n\nCommit `{about['commit']}`, {about['hardware']['processor']}, {about['date']}, seed 0."
+    origins = [one["provenance"] for one in found.values()]
+    commits, processors, dates = (
+        ", ".join(sorted(set(values)))
+        for values in (
+            [f"`{about['commit']}`" for about in origins], [about["hardware"]["processor"] for about in origins],
+            [about["date"] for about in origins],
+        )
+    )  # fmt: skip
+    return f"{said}\n\nCommit {commits}, {processors}, {dates}, seed 0."
 
 
 def _table(found: dict[str, dict[str, Any]]) -> str:
@@ -91,9 +99,10 @@ def _table(found: dict[str, dict[str, Any]]) -> str:
 
 def _figures(found: dict[str, dict[str, Any]]) -> str:
     (one,) = found.values()
-    figures = {name: value for name, value in one.items() if name != "provenance"}
+    figures = {name: value for name, value in one.items() if name not in ("provenance", "flags")}
     lines = [f"| {name.replace('_', ' ')} | {value:g} |" for name, value in figures.items()]
-    return "\n".join(["| figure | |", "|---|---|", *lines])
+    flags = ", ".join(f"`{flag}`" for flag in one.get("flags", ()))
+    return "\n".join(["| figure | |", "|---|---|", *lines, *([f"| flags | {flags} |"] if flags else [])])
 
 
 def _ran(words: list[str], folder: Path) -> str:

@@ -37,7 +37,7 @@ def test_federated() -> None:
     said = run("examples/federated.py")
     together = [float(value) for value in re.findall(r"round \d: accuracy (0\.\d+), 0 clients failed", said)]
     outside = {name: float(value) for name, value in re.findall(r"outsider, (.*) images: accuracy (0\.\d+)", said)}
-    assert len(together) == 4
+    assert len(together) == 5  # before the first round, and after each of four
     for model in ("cnn", "resnet8"):
         assert outside[f"{model} on clean"] > 0.9
         assert outside[f"{model} on published"] < together[-1] - 0.15
