@@ -13,6 +13,7 @@ from unlearnable import tables
 from unlearnable.adversaries import STANDARD
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.proof.undoing import RECORDS
+from unlearnable.protections import protection
 from unlearnable.run import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,15 +34,16 @@ def known(results: Path = RESULTS) -> str:
         if method in (CLEAN, "random", "random:class") or STANDARD not in by_adversary or not clean:
             continue
         if len(by_adversary) > len(found.get(method, {}).get("adversaries", {})):
-            found[method] = _entry(dataset, epochs, clean, by_adversary)
+            found[method] = _budget(method) | _entry(dataset, epochs, clean, by_adversary)
     survival: dict[str, Any] = {"methods": {}}
     if (path := results / "survival.json").exists():
         survival = json.loads(path.read_text())
     for method, measured in survival["methods"].items():
         if method != CLEAN:
             control = survival["methods"][CLEAN]["accuracy"]
-            found.setdefault(method, {})["survival"] = {
-                "dataset": survival["dataset"], "model": survival["model"], "left": measured["left"],
+            seeds = min((len(values) for values in measured["accuracy"].values() if values), default=0)
+            found.setdefault(method, _budget(method))["survival"] = {
+                "dataset": survival["dataset"], "model": survival["model"], "seeds": seeds, "left": measured["left"],
                 "accuracy": _means(measured["accuracy"]), "clean": _means(control),
             }  # fmt: skip
     return json.dumps(dict(sorted(found.items())), indent=1) + "\n"
@@ -64,6 +66,12 @@ def _entry(dataset: str, epochs: int, clean: Sequence[Result], by_adversary: dic
         "seeds": {name: len(records) for name, records in sorted(by_adversary.items())},
         "commits": sorted({record.provenance["commit"] for record in every}), "dates": [dates[0], dates[-1]],
     }  # fmt: skip
+
+
+def _budget(method: str) -> dict[str, str]:
+    """The method's own, with which all of these were measured."""
+    budget = protection(method).budget
+    return {"norm": budget.norm, "eps": str(budget)}
 
 
 def _mean(records: Sequence[Result]) -> float:

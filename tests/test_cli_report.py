@@ -68,7 +68,9 @@ def test_the_words(done: tuple[Path, Path], command: Command, tmp_path: Path) ->
     assert "signals, which stop nobody" in text
     assert "It is undone by " in text
     assert "taking the colour away (`grayscale`)" in text
-    assert "of `lsp` on cifar10-quick with `cnn` and not of your pictures" in text
+    assert "of `lsp`, eps 8/255, on cifar10-quick with `cnn`, 1 seed, and not of your pictures" in text
+    assert "of `lsp`, eps 8/255, on cifar10-quick, 1 seed, and not of your pictures" in text
+    assert "another budget" not in text
     assert "SSIM" in text
     assert "of 3 pictures" in text
     page = (tmp_path / "rep" / "report.html").read_text()
@@ -78,6 +80,26 @@ def test_the_words(done: tuple[Path, Path], command: Command, tmp_path: Path) ->
         "report.json", "report.md", "report.html", "manifest.json"
     }  # fmt: skip
     assert "signed by nobody" in ended.out
+
+
+def test_records_of_another_budget_are_said_to_be(tmp_path: Path, command: Command) -> None:
+    job(folder(tmp_path / "src", 2, crop), tmp_path / "dst", eps=16 / 255)
+    text = command("report", "src", "dst", "--quiet").out
+    assert text.count("another budget than that of your pictures (eps 16/255): with theirs it may go otherwise") == 2
+
+
+def test_what_is_no_report_is_not_written_over(done: tuple[Path, Path], command: Command, tmp_path: Path) -> None:
+    for name, content in (("manifest.json", b'{"name": "my page"}'), ("signature.json", b"{}"), ("report.md", b"mine")):
+        put(tmp_path / name / name, content)
+        said = refused(command("report", *done, "--out", name, "--quiet"))
+        assert f"--out '{name}' holds a {name} that is of no report" in said
+        assert (tmp_path / name / name).read_bytes() == content
+    for _ in range(2):
+        assert command("report", *done, "--out", "rep", "--pictures", "1", "--quiet").code == 1
+    (tmp_path / "rep" / "manifest.json").unlink()  # stopped before it was written
+    assert command("report", *done, "--out", "rep", "--pictures", "1", "--quiet").code == 1
+    put(tmp_path / "rep" / "manifest.json", b"[]")
+    assert "is of no report" in refused(command("report", *done, "--out", "rep", "--quiet"))
 
 
 def test_an_altered_file_is_named_and_does_not_count(done: tuple[Path, Path], command: Command) -> None:
@@ -190,7 +212,9 @@ def test_what_it_refuses(done: tuple[Path, Path], command: Command, tmp_path: Pa
     assert "lies in DST" in refused(command(*ask, "--out", dst / "rep"))
     assert "lies in SRC" in refused(command(*ask, "--out", source / "rep"))
     assert "is a file" in refused(command(*ask, "--out", put(tmp_path / "file", b"")))
-    assert "--test TEST names those" in refused(command(*ask, "--adversaries", "jpeg"))
+    for flag, value in {"adversaries": "jpeg", "models": "lenet", "seeds": "2", "size": "9", "epochs": "1"}.items():
+        said = refused(command(*ask, f"--{flag}", value))
+        assert f"--{flag} is for networks, which are tested on other pictures: --test TEST names those" in said
     assert "adversary must be one of" in refused(command(*ask, "--test", source, "--adversaries", "wizard"))
     assert "model must be one of" in refused(command(*ask, "--test", source, "--models", "wizard"))
     assert "seeds must be 1 or more" in refused(command(*ask, "--test", source, "--seeds", "0"))

@@ -47,6 +47,17 @@ def test_it_says_which_file_was_altered_is_gone_or_came_later(dst: Path) -> None
     ]
 
 
+def test_a_picture_that_came_later_is_found_whatever_it_is_called(dst: Path) -> None:
+    picture = (dst / "cat" / "001.png").read_bytes()
+    for name in ("noext", "cat/x.png.bak", "more.zip"):
+        put(dst / name, b"PK\3\4" if name == "more.zip" else picture)
+    put(dst / "LICENSE.txt", b"All rights reserved.")
+    (dst / "link").symlink_to(dst.parent)
+    found = dict(audit(dst).problems)
+    del found["cat/broken.png"]
+    assert found == dict.fromkeys(("cat/x.png.bak", "link", "more.zip", "noext"), STRANGE)
+
+
 def test_an_archive(tmp_path: Path) -> None:
     archive = packed(folder(tmp_path / "src", 3), tmp_path / "src.zip")
     job(archive, tmp_path / "dst.zip")

@@ -12,8 +12,10 @@ from jobs import crop
 from benchmarks.known import known
 from unlearnable.adversaries import HANDLING, Jpeg, Resize
 from unlearnable.data import ImageSet
+from unlearnable.experiment import Evaluation
+from unlearnable.experiment.evaluating import Row
 from unlearnable.perturbation import apply
-from unlearnable.proof import interval, pictures, undoing
+from unlearnable.proof import interval, learning, pictures, undoing
 from unlearnable.proof.survival import left, survival, table
 from unlearnable.protections import protection
 from unlearnable.run import Run
@@ -103,6 +105,15 @@ def test_a_difference_that_the_seeds_share_is_surer_than_its_parts() -> None:
     )
 
 
+def test_who_stops_early_is_counted_on_the_images_it_did_not_choose_on(run: Run) -> None:
+    names = ("standard", "early_stop:10", "early_stop")
+    found = Evaluation(tuple(Row(name, "cnn", 0, 0.8, 0.5, 0.5, 1.0) for name in names), (), {}, sizes={"tests": 100})
+    rows = [learning._row(found, name, "cnn", run) for name in names]
+    assert [row["tests"] for row in rows] == [100, 90, 80]  # a fifth at most is what is chosen on
+    low, high = interval.wilson(0.5, 80)
+    assert rows[2]["protected"] == {"mean": 0.5, "low": round(low, 4), "high": round(high, 4)}
+
+
 def test_who_undoes_it() -> None:
     found = undoing.undoing(0.7, 0.1, {"a": 0.55, "b": 0.31, "c": 0.2, "d": 0.8})
     assert (found.undone, found.partly, found.withstood) == ({"d": 0.8, "a": 0.55}, {"b": 0.31}, {"c": 0.2})
@@ -117,6 +128,7 @@ def test_what_a_report_says_of_a_method_is_what_the_records_say() -> None:
     assert found is not None
     assert found.found is not None
     assert (found.named, found.setting["dataset"]) == ("lsp", "cifar10-quick")
+    assert (found.setting["norm"], found.setting["eps"]) == ("linf", "8/255")
     assert found.found.standard == said["lsp"]["adversaries"]["standard"]
     assert {"grayscale", "finetune"} <= found.found.undone.keys()
     shipped, other = undoing.recorded("one_for_all", "one_for_all"), undoing.recorded("my-fit", "em")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from unlearnable.run import Run
 
 
+_TRIAL = {"adversaries": None, "models": "cnn", "seeds": 3, "size": None, "epochs": None}
+"""The flags that say who trains, with their defaults."""
+
+
 def report_flags(parser: Parser, first: str) -> None:
     """The two collections, who trains on them, and where the report goes."""
     parser.add_argument("source", metavar="SRC", type=str, help="the originals")
@@ -24,8 +28,8 @@ def report_flags(parser: Parser, first: str) -> None:
     parser.add_argument(
         "--adversaries", type=str, metavar="A,B", help="who trains besides: names from unlearnable list"
     )
-    parser.add_argument("--models", type=str, default="cnn", metavar="M,N", help="what they train")
-    parser.add_argument("--seeds", type=int, default=3, help="how often each of them trains")
+    parser.add_argument("--models", type=str, default=_TRIAL["models"], metavar="M,N", help="what they train")
+    parser.add_argument("--seeds", type=int, default=_TRIAL["seeds"], help="how often each of them trains")
     parser.add_argument("--size", type=int, help="side in training; by default the first picture's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
     parser.add_argument("--pictures", type=int, default=100, help="on how many SSIM and what survives are measured")
@@ -56,6 +60,7 @@ def report(args: Namespace, run: "Run") -> Answer:
 
 def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -> None:
     """What can be said before any work."""
+    from unlearnable import proof
     from unlearnable.data import LARGEST_SIZE
 
     within(args, "size", 1, LARGEST_SIZE)
@@ -63,8 +68,9 @@ def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -
         within(args, flag, 1)
     if args.key is not None and out is None:
         raise UsageError("--key signs what is written: --out FOLDER says where that goes")
-    if args.adversaries is not None and args.test is None:
-        raise UsageError("--adversaries train on the pictures and are tested on others: --test TEST names those")
+    for flag, default in _TRIAL.items():
+        if args.test is None and args[flag] != default:
+            raise UsageError(f"--{flag} is for networks, which are tested on other pictures: --test TEST names those")
     if not [name for name in args.models.split(",") if name.strip()]:
         raise UsageError("--models needs a name at least")
     if args.key is not None:
@@ -73,6 +79,7 @@ def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -
         private_key(Path(args.key))
     if out is not None:
         folder_out(out, {"SRC": source, "DST": destination})
+        proof.check_out(out)
 
 
 def verify_flags(parser: Parser, first: str) -> None:

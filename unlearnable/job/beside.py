@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from unlearnable.files import Collection, Item, Packable, Refused, decode, is_picture_name, kept
+from unlearnable.files.copying import inspected
 
 ALTERED = "labels, columns or arrays beside the pictures are not those of the originals"
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 
 
 def strangers(outputs: Collection, known: AbstractSet[str]) -> list[tuple[str, str]]:
-    """(name, reason) of pictures that are nobody's output. In an array a black one stands for one that failed."""
+    """(name, reason) of what is nobody's output and is, packs or holds a picture, whatever it is called. In an array a
+    black one stands for one that failed.
+    """
     bare = isinstance(outputs, Packable) and not outputs.encoded
-    found = (item for item in outputs.items if item.name not in known and is_picture_name(item.name))
+    found = (item for item in outputs.items if item.name not in known and _is_pictured(outputs, item))
     return [(item.name, STRANGE) for item in found if not (bare and _is_black(outputs, item))]
 
 
@@ -31,6 +34,18 @@ def beside(outputs: Collection, places: Mapping[str, int], wanted: str | None) -
     if found is not None and order != sorted(order):
         return [(outputs.path.name, "its rows are in another order than those of the originals")]
     return []
+
+
+def _is_pictured(outputs: Collection, item: Item) -> bool:
+    """Whether it is nothing that `protect` would copy as it is; so is what cannot be read."""
+    if is_picture_name(item.name):
+        return True
+    try:
+        for _ in inspected(outputs.blocks(item)):
+            pass
+    except Refused:
+        return True
+    return False
 
 
 def _is_black(outputs: Collection, item: Item) -> bool:

@@ -4,6 +4,7 @@ from unlearnable.proof.gathering import Wanted as Wanted
 from unlearnable.proof.gathering import gather as gather
 from unlearnable.proof.learning import Trial as Trial
 from unlearnable.proof.signed import Listed as Listed
+from unlearnable.proof.signed import check_out as check_out
 from unlearnable.proof.signed import read as read
 from unlearnable.proof.signed import write as write
 from unlearnable.proof.survival import Left as Left

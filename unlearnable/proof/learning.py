@@ -50,7 +50,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Learned:
-    """rows: JSON values of every adversary with every network; undoing: by network, who undoes it here."""
+    """rows: JSON values of every adversary with every network, tests: how many images it was measured on; undoing: by
+    network, who undoes it here.
+    """
 
     rows: list[dict[str, Any]]
     undoing: dict[str, Undoing]
@@ -72,7 +74,7 @@ def learned(trial: Trial, source: Path, destination: Path, outputs: Mapping[str,
         clean, protected, test, adversaries=trial.all, models=trial.models, seeds=trial.seeds, epochs=trial.epochs,
         run=run,
     )  # fmt: skip
-    rows = [_row(found, name, model) for model in trial.models for name in trial.all]
+    rows = [_row(found, name, model, run) for model in trial.models for name in trial.all]
     said = {model: _undoing(rows, model) for model in trial.models}
     epochs = trial.epochs or adversary(STANDARD).epochs
     return Learned(rows, said, found.flags, found.sizes, trial.seeds, epochs)
@@ -95,12 +97,14 @@ def _rows(places: Sequence[int]) -> Index:
     return torch.tensor(places, dtype=torch.int64)
 
 
-def _row(found: Evaluation, name: str, model: str) -> dict[str, Any]:
+def _row(found: Evaluation, name: str, model: str, run: Run) -> dict[str, Any]:
     rows = [row for row in found.rows if (row.adversary, row.model) == (name, model)]
     clean, protected = ([getattr(row, key) for row in rows] for key in ("clean_acc", "protected_acc"))
-    tests = found.sizes["tests"]
+    stop, tests = adversary(name).stop, found.sizes["tests"]
+    if stop is not None:  # what it reaches is measured on those that it did not choose on
+        tests = len(stop.split(tests, run)[1])
     return {
-        "adversary": name, "model": model,
+        "adversary": name, "model": model, "tests": tests,
         "clean": asdict(accuracy(clean, tests)), "protected": asdict(accuracy(protected, tests)),
         "lost": asdict(difference(clean, protected, tests)),
         "best_protected": round(max(row.best_protected_acc for row in rows), 4),

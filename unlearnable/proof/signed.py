@@ -5,6 +5,7 @@ without the owner's bookkeeping.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -17,12 +18,14 @@ from unlearnable.job import Written
 from unlearnable.job.auditing import written
 from unlearnable.job.manifest import Manifest, sha256
 from unlearnable.job.places import find_manifest
+from unlearnable.proof import gathering
 from unlearnable.proof.words import html, markdown
 from unlearnable.run import write_atomically
 from unlearnable.training.authorised import SIGNATURE, expect, parsed
 
 WHAT, FORMAT = "unlearnable manifest", 1
 MANIFEST, REPORT = "manifest.json", "report.json"
+MARKDOWN, PAGE = "report.md", "report.html"
 _SAID = ("norm", "eps", "container", "signals", "kept")  # the numbers of the method would help whoever wants to undo it
 
 _NONE = type(None)
@@ -53,13 +56,14 @@ def write(report: dict[str, Any], destination: Path, out: Path, key: Path | None
     """report.json, report.md, report.html and manifest.json in a folder, made where it is not there; with a key also
     signature.json, of manifest.json, which holds the hashes of the others. Gives the fingerprint of the key.
 
-    Raises ValueError, before anything is written, where the key is none.
+    Raises ValueError, before anything is written, where the key is none, or as `check_out`.
     """
+    check_out(out)
     signer = None if key is None else private_key(key)
     files = {
         REPORT: json.dumps(report, indent=1).encode(),
-        "report.md": markdown(report).encode(errors="backslashreplace"),
-        "report.html": html(report).encode(errors="backslashreplace"),
+        MARKDOWN: markdown(report).encode(errors="backslashreplace"),
+        PAGE: html(report).encode(errors="backslashreplace"),
     }
     files[MANIFEST] = _manifest(destination, files)
     out.mkdir(parents=True, exist_ok=True)
@@ -70,6 +74,23 @@ def write(report: dict[str, Any], destination: Path, out: Path, key: Path | None
     for name, content in files.items():
         write_atomically(out / name, content)
     return None if signer is None else fingerprint(public)
+
+
+def check_out(out: Path) -> None:
+    """Raises ValueError where a folder holds files of these names that no earlier report wrote."""
+    taken = [name for name in (MANIFEST, SIGNATURE, REPORT, MARKDOWN, PAGE) if os.path.lexists(out / name)]
+    said = {name: _kind(out / name) for name in taken if name in (MANIFEST, REPORT)}
+    # of a report that was stopped there may be no manifest yet
+    if taken and (not said or said.items() - {MANIFEST: WHAT, REPORT: gathering.WHAT}.items()):
+        raise ValueError(f"--out {str(out)!r} holds a {taken[0]} that is of no report: name another folder")
+
+
+def _kind(path: Path) -> str | None:
+    """What a file says it is; None where it says nothing."""
+    try:
+        return str(parsed(path.read_bytes(), path.name).get("is"))
+    except (OSError, ValueError):
+        return None
 
 
 def read(path: Path, key: Path | None = None) -> Listed:

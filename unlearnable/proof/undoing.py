@@ -47,8 +47,9 @@ def undoing(clean: float, standard: float, reached: Mapping[str, float]) -> Undo
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the records say of a method. named: the method or preset that they are of; setting: data set and network;
-    survival: accuracy by operation, those of clean pictures beside them, where it was measured.
+    """What the records say of a method. named: the method or preset that they are of; setting: its budget, data set,
+    network and the number of seeds of each adversary; survival: accuracy by operation, those of clean pictures beside
+    them, where it was measured.
     """
 
     named: str
@@ -72,7 +73,9 @@ def recorded(method: str, protection: str) -> Recorded | None:
     others = {name: value for name, value in said.get("adversaries", {}).items() if name != STANDARD}
     found = undoing(said["clean"], said["adversaries"][STANDARD], others) if "clean" in said else None
     setting: dict[str, Any] = {
-        name: said[name] for name in ("dataset", "model", "epochs", "seeds", "commits", "dates") if name in said
+        name: said[name]
+        for name in ("norm", "eps", "dataset", "model", "epochs", "seeds", "commits", "dates")
+        if name in said
     }
     return Recorded(fitting[0], setting, found, said.get("survival"))
 

@@ -62,7 +62,7 @@ def sections(report: dict[str, Any]) -> list[Section]:
 def _done(done: dict[str, Any]) -> list[str]:
     method = code(done["method"]) if done["method"] else "a fitted protection whose name was not recorded"
     by = f"unlearnable {done['version']} on {done['date']}" if done["version"] else "an earlier version, not recorded"
-    bound = f"the root mean square change is within {done['eps']}" if done["norm"] == "l2" else f"eps {done['eps']}"
+    bound = _bound(done)
     said = [f"{_count(done['protected'], 'picture')} protected with {method}, {bound}, by {by}; seed {done['seed']}."]
     left = [f"{_count(done['copied'], 'other file')} copied as they were"] * bool(done["copied"])
     left += [f"{_count(done['failed'], 'file')} could not be protected and are not there"] * bool(done["failed"])
@@ -131,6 +131,8 @@ def _learned(report: dict[str, Any]) -> Section:
     over = f"{_count(found['seeds'], 'seed')} and {sizes['tests']:,} test images"
     if found["seeds"] == 1:
         over = f"{sizes['tests']:,} test images alone: one seed says nothing of how far two trainings differ"
+    if fewer := {row["tests"] for row in found["rows"]} - {sizes["tests"]}:
+        over += f" (who stops early is measured on the {min(fewer):,} that were not chosen on)"
     said.append(f"Intervals are of 95%, over {over}; {sizes['images']:,} pictures at {sizes['side']} px to train on.")
     said += [f"{code(flag)}: {meaning(flag)}." for flag in found["flags"]]
     head = ("adversary", "network", "trained on originals", "on protected", "lost")
@@ -169,11 +171,26 @@ def _undone(report: dict[str, Any]) -> list[str]:
     if known is None or known["found"] is None:
         return [*said, "This project's records have nothing on this method."]
     setting = known["setting"]
+    counts = sorted(set(setting["seeds"].values()))
+    seeds = _count(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     where = (
-        f"By this project's own records, of {code(known['named'])} on {setting['dataset']} with "
-        f"{code(setting['model'])} and not of your pictures ({' to '.join(dict.fromkeys(setting['dates']))})"
+        f"By this project's own records, of {code(known['named'])}, {_bound(setting)}, on {setting['dataset']} with "
+        f"{code(setting['model'])}, {seeds}, and not of your pictures ({' to '.join(dict.fromkeys(setting['dates']))})"
     )
-    return [*said, *_verdict(known["found"], where)]
+    return [*said, *_verdict(known["found"], where), *_otherwise(report)]
+
+
+def _bound(said: dict[str, Any]) -> str:
+    """A budget in words."""
+    return f"the root mean square change is within {said['eps']}" if said["norm"] == "l2" else f"eps {said['eps']}"
+
+
+def _otherwise(report: dict[str, Any]) -> list[str]:
+    """That the records are of another budget, where they are."""
+    done, setting = report["done"], report["records"]["setting"]
+    if (done["norm"], done["eps"]) == (setting["norm"], setting["eps"]):
+        return []
+    return [f"That is another budget than that of your pictures ({_bound(done)}): with theirs it may go otherwise."]
 
 
 def _verdict(found: dict[str, Any], where: str) -> list[str]:
@@ -210,9 +227,11 @@ def _survival(report: dict[str, Any]) -> Section:
     if known:
         named = code(report["records"]["named"])
         said.append(
-            f"The last two columns are this project's own records, of {named} on {known['dataset']} and not of your "
-            f"pictures: what {code(known['model'])} reaches when it trains on pictures after the operation."
+            f"The last two columns are this project's own records, of {named}, "
+            f"{_bound(report['records']['setting'])}, on {known['dataset']}, {_count(known['seeds'], 'seed')}, and not "
+            f"of your pictures: what {code(known['model'])} reaches when it trains on pictures after the operation."
         )
+        said += _otherwise(report)
         head += ["record: on originals", "record: on protected"]
         columns = [known["clean"], known["accuracy"]]
     rows = tuple(
