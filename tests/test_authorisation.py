@@ -1,6 +1,7 @@
 """Bundles, signed: whatever is not what was signed is named, and what is trains the same network again."""
 
 import json
+import math
 import shutil
 import sys
 import zipfile
@@ -15,8 +16,9 @@ from pictures import write_digits
 from PIL import Image
 
 from unlearnable import authorisation
-from unlearnable.authorisation import keys
+from unlearnable.authorisation import keys, reproducing
 from unlearnable.authorisation.statement import Statement, hashes, signature_file
+from unlearnable.data import load_labelled
 from unlearnable.run import Cancelled, Run
 from unlearnable.training import Authorised, CropFlip, Recipe
 
@@ -78,7 +80,7 @@ def test_training_gives_exactly_what_the_protector_got(house: House) -> None:
     assert (done.outcome, done.remarks) == ("exactly", ())
     assert done.accuracy == done.protector
     config = json.loads((house / "out" / "config.json").read_text())
-    assert (config["model"], config["accuracy"]) == ("lenet", done.accuracy)
+    assert (config["model"], config["accuracy"], "seed" in config) == ("lenet", done.accuracy, False)
     assert sorted(path.name for path in (house / "out").iterdir()) == ["config.json", "network.safetensors"]
     again = replace(RECIPE, init=house / "out" / "network.safetensors")
     assert Authorised.drawn(again, 10, 16).weights.keys() == Authorised.read(house / "bundle").weights.keys()
@@ -100,8 +102,6 @@ def test_another_machine_and_another_test_set_are_said(house: House) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    from unlearnable.data import load_labelled
-
     return load_labelled(folder, 16)[0].fingerprint
 
 
@@ -227,6 +227,9 @@ def edited(path: Path, **values: object) -> None:
         ("authorisation.json", {"files": {"../../etc/passwd": "0"}}, "unknown"),
         ("authorisation.json", {"classes": ("0", "1")}, "other classes"),
         ("authorisation.json", {"tested": {"accuracy": "high"}}, "field"),
+        ("authorisation.json", {"tested": {"accuracy": 10**400, "pictures": 1, "fingerprint": ""}}, "must be 0 to 1"),
+        ("authorisation.json", {"tested": {"accuracy": math.nan, "pictures": 1, "fingerprint": ""}}, "must be 0 to 1"),
+        ("authorisation.json", {"provenance": {"hardware": "mine"}}, "hardware must be dict, got 'mine'"),
         ("authorisation.json", {"classes": (1, 2)}, "must be text"),
     ],
 )
@@ -311,6 +314,38 @@ def test_packed_into_a_zip_it_is_the_same_set_and_notes_do_not_count(house: Hous
     assert house.verified().well
 
 
+def test_what_training_passes_over_and_others_may_not_is_named(house: House) -> None:
+    other = next((house / "test" / "3").iterdir())
+    (house / "protected" / "3" / "more.png").symlink_to(other)
+    (house / "protected" / "more").symlink_to(house / "test" / "4")
+    (house / "protected" / "more.zip").write_bytes(b"PK")
+    with zipfile.ZipFile(house / "protected.zip", "w") as archive:
+        for path in sorted((house / "protected").rglob("[0-9]*.png")):
+            archive.write(path, path.relative_to(house / "protected"))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.write(other, path.relative_to(house / "protected"))
+    assert dict(house.verified().problems) == {
+        "3/more.png": "symbolic link that leads out of SRC", "more": "symbolic link to a folder, not followed"
+    }  # fmt: skip
+    found = authorisation.verify(house / "bundle", house / "protected.zip")
+    name = str(path.relative_to(house / "protected"))
+    assert found.problems == ((name, "another member of the archive has the same name"),)
+    with pytest.raises(ValueError, match=r"holds '3/more\.png', which cannot be signed: symbolic link"):
+        authorisation.sign(house / "bundle", house / "protected", house / "key.pem", RUN, again=True)
+
+
+def test_what_was_verified_is_what_is_trained_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exchanged(path: Path, size: int) -> object:
+        one, other = list((house / "protected" / "3").iterdir())[:2]
+        one.write_bytes(other.read_bytes())
+        return load_labelled(path, size)
+
+    monkeypatch.setattr(reproducing, "load_labelled", exchanged)
+    with pytest.raises(ValueError, match="is not the file that was signed"):
+        house.train()
+    assert not (house / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("classes", "size", "said"),
     [
@@ -366,6 +401,9 @@ def test_a_key_is_the_owners_alone_and_never_written_over(house: House) -> None:
     assert not (house / "key.key").exists()
     with pytest.raises(ValueError, match=r"ends in \.pub"):
         authorisation.make_key(house / "fresh.pub")
+    for path in (Path(), Path("/")):
+        with pytest.raises(ValueError, match=r"is a folder: name a file"):
+            authorisation.make_key(path)
 
 
 def test_what_is_no_key_is_refused(house: House) -> None:
@@ -414,8 +452,27 @@ def test_training_that_was_stopped_goes_on(house: House) -> None:
     assert house.train(test=house / "test").outcome == "exactly"
 
 
+def test_killed_while_writing_it_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reproducing, "_compared", killed)
+        with pytest.raises(KeyboardInterrupt):
+            house.train()
+    assert (house / "out" / "network.safetensors").exists()
+    (house / "out" / ".config.json.tmp").write_text("{")
+    assert house.train(test=None).accuracy is None
+    assert sorted(path.name for path in (house / "out").iterdir()) == ["config.json", "network.safetensors"]
+    (house / "bundle" / ".policy.txt.tmp").write_text("For")
+    assert house.verified().well
+    authorisation.sign(house / "bundle", house / "protected", house / "key.pem", RUN, again=True)
+    assert sorted(path.name for path in (house / "bundle").iterdir()) == sorted(set(ALL) - {"policy.txt"})
+
+
 def test_what_a_bundle_is_can_be_asked_of_any(house: House) -> None:
     found = authorisation.inspect(house / "bundle")
+    assert "seed" not in found["network"]
     assert (found["pictures"], found["policy"]) == (40, "For research — nothing else.\n")
     assert found["signed_by"] == house.verified().key
     for name in ALL[2:]:

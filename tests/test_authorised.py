@@ -105,6 +105,10 @@ def test_where_only_their_number_is_said_any_names_will_do(small: ImageSet, run:
 def test_nothing_that_exists_is_written_over(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds something already: name a new folder"):
         Authorised.read(bundle).write(bundle)
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".initial.safetensors.tmp").write_bytes(b"half")
+    Authorised.read(bundle).write(tmp_path / "killed")
+    assert len(list((tmp_path / "killed").iterdir())) == 2
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match="holds something already"):
         Authorised.read(bundle).write(tmp_path / "file")

@@ -45,7 +45,7 @@ def test_from_a_signed_bundle_to_the_same_network(command: Command, signed: Path
     words = ("authorise", "train", "bundle", "protected", "again", "--key", "key.pub")
     assert command(*words).out.startswith("not tested: give --test; the protector's was 0.")
     ended = command("authorise", "inspect", "bundle")
-    assert "lenet, 16 pixels, seed 4" in ended.out
+    assert "lenet, 16 pixels\n" in ended.out
     assert "policy     For research alone." in ended.out
     assert ended.out.endswith("nothing of this was verified: unlearnable authorise verify\n")
     assert command("authorise", "inspect", "bundle", "--json").json["pictures"] == 30
@@ -77,13 +77,13 @@ def test_an_accuracy_on_other_pictures_is_not_compared(command: Command, signed:
 
 def test_an_accuracy_that_is_not_reproduced_ends_in_1(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     verified = authorisation.Verified((), key="0" * 64)
-    done = authorisation.Trained(verified, 0.31, 0.62, "not reproduced", ("threads is 1 here, was 2",))
+    done = authorisation.Trained(verified, 0.31, 0.62, "not reproduced", ("threads is 1 here, was \x1b[2J2\nx",))
     monkeypatch.setattr(authorisation, "train", lambda *words: done)
     ended = command("authorise", "train", "bundle", "protected", "out", "--test", "test")
     assert ended.code == 1
     first, second, _ = ended.out.splitlines()
     assert first == "accuracy 0.3100; the protector's was 0.6200: not reproduced"
-    assert second == "threads is 1 here, was 2"
+    assert second == r"threads is 1 here, was \x1b[2J2\nx"
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,17 @@ def test_every_action_has_help(command: Command, action: str) -> None:
     assert action in command("authorise", "--help").out
 
 
+def test_a_strangers_words_cannot_pass_for_ours(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = {"model": "lenet", "size": 16, "classes": ["cat", "\x1b[2Jdog"], "recipe": {"epochs": 1}}
+    found = {"network": network, "statement": {"tested": None}, "pictures": 2, "signed_by": "0" * 64}
+    monkeypatch.setattr(authorisation, "inspect", lambda path: found | {"policy": "None.\x1b[2J\naccuracy   1.0000\n"})
+    lines = command("authorise", "inspect", "bundle").out.splitlines()
+    assert lines[1] == r"classes    2, cat, \x1b[2Jdog"
+    assert lines[-3:-1] == [r"policy     None.\x1b[2J", "           accuracy   1.0000"]
+    network["classes"] = list("abcdef")
+    assert "classes    6, a, b, c, d, e and so on\n" in command("authorise", "inspect", "bundle").out
+
+
 def test_nothing_is_written_over(command: Command, photos: Path) -> None:
     assert command("authorise", "key", "key.pem").code == 0
     assert "is there already" in refused(command("authorise", "key", "key.pem"))
@@ -144,8 +155,13 @@ def test_the_python_of_the_page_runs(
 
 
 def test_the_weights_are_anybodys_guess_only_where_a_seed_is_named(command: Command) -> None:
-    words = ("--classes", "3", "--size", "16", "--model", "lenet", "--json")
-    seeds = [command("authorise", "create", name, *words).json["seed"] for name in ("one", "other")]
+    words = ("--classes", "3", "--size", "16", "--model", "lenet")
+    seeds = []
+    for name, form in (("one", ["--json"]), ("other", [])):
+        said = command("authorise", "create", name, *words, *form).out
+        said += command("authorise", "inspect", name, *form).out
+        seeds.append(json.loads(Path(name, "bundle.json").read_text())["seed"])
+        assert str(seeds[-1]) not in said
     assert min(seeds) > 1 << 40
     assert seeds[0] != seeds[1]
-    assert command("authorise", "create", "named", *words, "--seed", "0").json["seed"] == 0
+    assert command("authorise", "create", "named", *words, "--seed", "0", "--json").json["seed"] == 0

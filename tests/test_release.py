@@ -176,6 +176,21 @@ def test_done_it_says_the_same_again_and_touches_nothing(house: Path) -> None:
         release(asked(house), RUN)
 
 
+def test_a_release_whose_public_half_was_moved_away_is_left_as_it_is(house: Path) -> None:
+    (house / "out" / "public").rename(house / "moved")
+    before = tree(house / "out")
+    with pytest.raises(ValueError, match="was released and moved away: put it back, or name a new OUT"):
+        release(asked(house), RUN)
+    assert tree(house / "out") == before
+
+
+def test_what_authorises_is_its_owners_alone(house: Path) -> None:
+    out = house / "out"
+    private = [out / ".unlearnable", out / "authorised", out / "authorised" / "bundle-0"]
+    assert [path.stat().st_mode & 0o077 for path in private] == [0, 0, 0]
+    assert (out / "public").stat().st_mode & 0o500 == 0o500
+
+
 def test_what_was_begun_otherwise_is_refused(house: Path) -> None:
     for name, more in (("policy", {"policy": None}), ("key", {"key": None}), ("size", {"size": 8})):
         with pytest.raises(ValueError, match=rf"begun with another .*{name}|for images of 16 pixels"):
@@ -246,14 +261,21 @@ def test_the_commands_of_the_card_verify_it(house: Path) -> None:
         for block in commands(text)
     ]
     assert said[0].split()[0] == report(house)["pictures_sha256"]
-    digest, policy, verdict = said[1].splitlines()
+    assert len(said[0].splitlines()) == 1
+    digest, policy, *text_of_it, verdict = said[1].splitlines()
     assert digest.split()[0] == report(house)["signed"]["key"]
     assert policy.split()[0] == published.policy_digest((house / "policy.txt").read_text())
+    assert text_of_it == (house / "policy.txt").read_text().splitlines()
     assert "Verified Successfully" in verdict
     strange.write_text("escaped as sha256sum does")
     block = next(commands(text))
     again = subprocess.run(["sh", "-ec", block], cwd=public, capture_output=True, text=True, check=True).stdout
     assert again.split()[0] == published.fingerprint(published.sums(public / "pictures"))
+    (public / "pictures" / "3" / "more.png").symlink_to(house / "key.pem")
+    again = subprocess.run(["sh", "-ec", block], cwd=public, capture_output=True, text=True, check=True).stdout
+    assert again.splitlines()[1:] == ["pictures/3/more.png"]
+    with pytest.raises(ValueError, match=r"more\.png is neither a file nor a folder"):
+        published.sums(public / "pictures")
 
 
 def test_the_card_promises_nothing_that_cannot_be_kept(house: Path) -> None:
@@ -304,6 +326,13 @@ def test_from_the_command_line_without_a_key_it_is_unsigned(command: Command, ho
         (["photos", "new", "--model", "lenet"], "cannot be made blind"),
         (["photos", "new", "--bundles", '["nowhere"]'], "BUNDLE 'nowhere' is no folder"),
         (["photos", "photos"], "OUT 'photos' lies in SRC"),
+        (["photos", "new", "--size=-5"], "--size must be 1 to 1024, got -5"),
+        (["photos", "new", "--size=0"], "--size must be 1 to 1024, got 0"),
+        (["photos", "new", "--size=5000000"], "--size must be 1 to 1024, got 5000000"),
+        (["photos", "new", "--test", "photos"], "TEST 'photos' holds the very pictures of SRC"),
+        (["photos", "new", "--bundles", '["b"]', "--model", "cnn"], "--model is of networks to be drawn"),
+        (["photos", "new", "--bundles", '["b"]', "--networks", "2"], "--networks is of networks to be drawn"),
+        (["https://me:word@a.b/c", "new"], "SRC 'https://a.b/c' is an address: fetch it first"),
     ],
 )
 def test_what_cannot_start_says_why_in_one_line(command: Command, photos: Path, words: list[str], said: str) -> None:

@@ -54,6 +54,7 @@ It is what this says:
 
 ```sh
 (cd pictures && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum
+find pictures ! -type d ! -type f     # prints nothing: a link is in no fingerprint
 ```
 """
 _SIGNED = """
@@ -61,14 +62,17 @@ Signed by the Ed25519 key with the SHA-256 fingerprint
 
     {key}
 
-which is worth as much as the way that you got it: ask the owner for it, not this folder. The key, and what it signed
-(the set and the policy above):
+which is worth as much as the way that you got it: ask the owner for it, not this folder. The key, and what it signed:
+the set, and the policy in `report.json`, which is printed and must be the text above:
 
 ```sh
 cat > owner.pub <<'KEY'
 {public_key}KEY
 openssl pkey -pubin -in owner.pub -outform DER | sha256sum     # the fingerprint of the key
 python3 -c "import json; print(json.load(open('report.json'))['policy'] or '', end='')" | sha256sum    # of the policy
+python3 -c "import json
+said = json.load(open('report.json'))['policy'] or ''
+for line in said.splitlines(): print(line if line.isprintable() else repr(line)[1:-1])"
 printf 'unlearnable release\\npictures %s\\npolicy %s\\n' {pictures} {policy} > said.txt
 echo {signature} | base64 -d > said.sig
 openssl pkeyutl -verify -pubin -inkey owner.pub -rawin -in said.txt -sigfile said.sig

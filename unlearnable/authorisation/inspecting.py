@@ -11,12 +11,15 @@ from unlearnable.training.authorised import PICTURES, POLICY, SIGNATURE, STATEME
 
 
 def inspect(bundle: Path) -> dict[str, Any]:
-    """The network, the hash of every file and, of a signed bundle, key, statement and policy, as JSON values.
+    """The network, the hash of every file and, of a signed bundle, key, statement and policy, as JSON values; not the
+    seed, which gives the weights away.
 
     Raises ValueError, one line, where the bundle cannot be read.
     """
     files = contents(bundle)
-    found: dict[str, Any] = {"network": Authorised.of(files, str(bundle)).as_json(), "files": hashes(files)}
+    network = Authorised.of(files, str(bundle)).as_json()
+    del network["seed"]
+    found: dict[str, Any] = {"network": network, "files": hashes(files)}
     found |= {"signed_by": None, "statement": None, "pictures": None, "policy": None}
     if SIGNATURE not in files:
         return found

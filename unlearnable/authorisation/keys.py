@@ -22,12 +22,14 @@ def require() -> None:
 def make_key(path: Path) -> tuple[Path, str]:
     """Writes a private key, readable by its owner alone, and the public one beside it: (where that is, fingerprint).
 
-    Raises ValueError where one of the two files exists: a key that is overwritten is lost.
+    Raises ValueError where the path names no file, or one of the two exists: a key that is overwritten is lost.
     """
     require()
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    if not path.name:
+        raise ValueError(f"KEY {str(path)!r} is a folder: name a file, such as key.pem")
     beside = path.with_suffix(".pub")
     if taken := [file for file in (path, beside) if os.path.lexists(file)] + [path] * (path == beside):
         raise ValueError(f"KEY {str(taken[0])!r} is there already or ends in .pub: name another file, such as key.pem")

@@ -13,12 +13,15 @@ from typing import Any
 
 from unlearnable.data import labelled
 from unlearnable.files import Refused, open_collection
+from unlearnable.files.copying import UNSEEN
 
 Listing = Mapping[str, list[str]]  # name -> [class, SHA-256 of the file]
 
 
-def listing(path: Path) -> dict[str, list[str]]:
-    """The pictures that training would see. Raises ValueError where there is none, or one cannot be read."""
+def listing(path: Path) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
+    """The pictures that training would see; (name, reason) of what it passes over and others may not, such as a link or
+    a second member of one name. Raises ValueError where there is no picture, or one cannot be read.
+    """
     found = {}
     with closing(open_collection(path)) as collection:
         for item, label in labelled(collection):
@@ -26,7 +29,7 @@ def listing(path: Path) -> dict[str, list[str]]:
                 found[item.name] = [label, hashlib.sha256(collection.read(item)).hexdigest()]
             except Refused as reason:
                 raise ValueError(f"{path}: {item.name!r}: {reason}") from None
-    return found
+        return found, [(item.name, item.problem) for item in collection.items if item.problem not in (None, UNSEEN)]
 
 
 def classes_of(pictures: Listing) -> list[str]:

@@ -14,8 +14,14 @@ _ESCAPED = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}  # as sha256sum writes
 
 
 def sums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its name from there, in the order of the bytes of the names."""
-    names = sorted(os.fsencode(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """SHA-256 of every file below a folder, by its name from there, in the order of the bytes of the names.
+
+    Raises ValueError for what is neither a file nor a folder, such as a link: `find -type f` passes it over.
+    """
+    below = list(folder.rglob("*"))
+    if strange := [path for path in below if path.is_symlink() or not (path.is_file() or path.is_dir())]:
+        raise ValueError(f"{strange[0]} is neither a file nor a folder: take it out")
+    names = sorted(os.fsencode(path.relative_to(folder)) for path in below if path.is_file())
     return {os.fsdecode(name): _sha256(folder / os.fsdecode(name)) for name in names}
 
 

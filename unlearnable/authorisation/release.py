@@ -87,6 +87,8 @@ def release(asked: Release, run: Run) -> Released:
     is wrong with what was given, or `out` holds anything else; `Cancelled` and `job.Halted` as `job.protect` does.
     """
     known = _looked_at(asked)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    asked.work.mkdir(mode=0o700, exist_ok=True)  # theta_0 lies there meanwhile
     replace(run, directory=asked.work).claim(known.claim)
     if not (asked.out / PUBLIC).exists():
         _hand_out(asked, known)
@@ -104,13 +106,17 @@ def _looked_at(asked: Release) -> _Known:
     public = None if asked.key is None else public_text(private_key(asked.key).public_key())
     policy = None if asked.policy is None else policy_text(asked.policy).decode()
     networks = [Authorised.read(Path(folder)) for folder in asked.method.bundles]
-    size = asked.size or (networks[0].size if networks else labelled_as(asked.source)[1])
+    size = asked.size
+    if size is None:
+        size = networks[0].size if networks else labelled_as(asked.source)[1]
     if not (asked.work / "job").exists():
         job.dry_run(replace(_job(asked), method=asked.named))
     data, _ = load_labelled(asked.source, size)
     for network in networks:
         network.check(data)
     tests = None if asked.test is None else of_same_classes(load_labelled(asked.test, size)[0], data)
+    if tests is not None and tests.fingerprint == data.fingerprint:
+        raise ValueError(f"TEST {str(asked.test)!r} holds the very pictures of SRC: name others of these classes")
     counts = data.labels.bincount(minlength=len(data.classes)).tolist()
     claim = {
         "method": describe(replace(asked.method, bundles=())), "named": asked.named, "size": size,
@@ -135,6 +141,8 @@ def _check_places(asked: Release) -> None:
             raise ValueError(
                 f"{folder} holds {strange[0]!r}, which is no part of a release: move it, or name a new OUT"
             )
+    if (asked.work / "job").exists() and not ((asked.work / PUBLIC / PICTURES).exists() or (out / PUBLIC).exists()):
+        raise ValueError(f"{out / PUBLIC} was released and moved away: put it back, or name a new OUT")
 
 
 def _digest(bundle: Path) -> str:
@@ -149,6 +157,7 @@ def _hand_out(asked: Release, known: _Known) -> None:
     if folder.exists():
         return
     shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700)
     networks = known.networks or handed_out(asked.method, tuple(known.counts), known.size, secrets.randbits(63))
     for place, network in enumerate(networks):
         network.write(scratch / f"bundle-{place}")

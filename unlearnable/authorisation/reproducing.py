@@ -15,8 +15,8 @@ from unlearnable.authorisation.verifying import Verified, verify
 from unlearnable.data import ImageSet, load_labelled
 from unlearnable.models.stored import stored
 from unlearnable.provenance import provenance
-from unlearnable.run import Run, write_atomically
-from unlearnable.training import Classifier
+from unlearnable.run import Run, scratch_of, write_atomically
+from unlearnable.training import Authorised, Classifier
 
 TOLERANCE = 0.03
 """Of accuracy: what another processor, thread count, precision or version may change."""
@@ -43,33 +43,44 @@ def train(
 ) -> Trained:  # fmt: skip
     """Verifies, trains the authorised network, writes `out`/network.safetensors and config.json.
 
-    Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where something is not as signed, or `out`
-    holds anything else or lies where it does not belong.
+    Checkpoints lie in out/.checkpoints until it is done. Raises ValueError where something is not as signed, also after
+    the pictures were read, or `out` holds anything else or lies where it does not belong.
     """
     _check_out(out, bundle, protected)
-    verified = verify(bundle, protected, key)
-    authorised, statement = verified.authorised, verified.statement
-    if verified.problems or authorised is None or statement is None:
-        (name, reason), more = verified.problems[0], len(verified.problems) - 1
-        others = f", and {more} more: unlearnable authorise verify names them" if more else ""
-        raise ValueError(f"{bundle} cannot be trained from: {name}: {reason}{others}")
+    verified, authorised, statement = _well(bundle, protected, key)
     data, _ = load_labelled(protected, authorised.size)
+    if _well(bundle, protected, key)[2] != statement:  # the pictures were read twice, and may have changed in between
+        raise ValueError(f"{bundle} was signed anew meanwhile: run it again")
     tests = None if test is None else of_same_classes(load_labelled(test, authorised.size)[0], data)
     authorised.check(data)
     here = replace(run, directory=out / _CHECKPOINTS)
     signed = hashlib.sha256(statement.as_bytes()).hexdigest()
     here.claim({"bundle": signed, "data": data.fingerprint, "test": None if tests is None else tests.fingerprint})
     done = authorised.train(data, here, tests)
+    write_atomically(out / NETWORK, save(stored(done.network, half=False)))
     trained = _compared(verified, statement, data, tests, done, run)
     about = authorised.as_json() | {"classes": list(data.classes), "accuracy": trained.accuracy, "bundle": signed}
-    write_atomically(out / NETWORK, save(stored(done.network, half=False)))
+    del about["seed"]  # it gives the initial weights away, and a network is passed on
     write_atomically(out / CONFIG, json.dumps(about | {"provenance": provenance(run)}, indent=1).encode())
     shutil.rmtree(out / _CHECKPOINTS)
     return trained
 
 
+def _well(bundle: Path, protected: Path, key: Path | None) -> tuple[Verified, Authorised, Statement]:
+    """What `verify` found. Raises ValueError where that is anything wrong."""
+    verified = verify(bundle, protected, key)
+    authorised, statement = verified.authorised, verified.statement
+    if verified.problems or authorised is None or statement is None:
+        (name, reason), more = verified.problems[0], len(verified.problems) - 1
+        others = f", and {more} more: unlearnable authorise verify names them" if more else ""
+        raise ValueError(f"{bundle} cannot be trained from: {name}: {reason}{others}")
+    return verified, authorised, statement
+
+
 def _check_out(out: Path, bundle: Path, protected: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(path.name != _CHECKPOINTS for path in out.iterdir())):
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    ours = {_CHECKPOINTS, *(path.name for name in (NETWORK, CONFIG) for path in (out / name, scratch_of(out / name)))}
+    if (out.exists() and not out.is_dir()) or (found and (_CHECKPOINTS not in found or found - ours)):
         raise ValueError(f"OUT {str(out)!r} holds something already: name a new folder")
     for place, name in ((bundle, "BUNDLE"), (protected, "PROTECTED")):
         if out.resolve().is_relative_to(place.resolve()):

@@ -10,7 +10,7 @@ from unlearnable.authorisation.pictures import listing
 from unlearnable.authorisation.statement import Statement, hashes, signature_file
 from unlearnable.data import ImageSet, load_labelled
 from unlearnable.provenance import provenance
-from unlearnable.run import Run, write_atomically
+from unlearnable.run import Run, scratch_of, write_atomically
 from unlearnable.training import Authorised
 from unlearnable.training.authorised import PICTURES, POLICY, SIGNATURE, SIGNED, STATEMENT, contents
 
@@ -31,7 +31,7 @@ def sign(
     """Adds the pictures' hashes, the policy's text and, with `test`, the accuracy of the network trained here; signs.
 
     again: replace the signature there is. Raises ValueError, before anything is written, where the bundle is spoilt or
-    signed already, the pictures do not fit it, or there is no key.
+    signed already, the pictures do not fit it or a link lies among them, or there is no key.
     """
     files = contents(bundle)
     if SIGNATURE in files and not again:
@@ -39,7 +39,10 @@ def sign(
     authorised = Authorised.of(files, str(bundle))
     signer = private_key(key)
     text = None if policy is None else policy_text(policy)
-    pictures = listing(protected)
+    pictures, unseen = listing(protected)
+    if unseen:
+        name, reason = unseen[0]
+        raise ValueError(f"PROTECTED holds {name!r}, which cannot be signed: {reason}; take it out")
     data, _ = load_labelled(protected, authorised.size)
     authorised.check(data)
     tested = None if test is None else tested_on(authorised, data, test, run)
@@ -49,7 +52,8 @@ def sign(
     statement = Statement(hashes(kept), data.classes, data.fingerprint, tested, provenance(run)).as_bytes()
     public = public_text(signer.public_key())
     for name in SIGNED[::-1]:  # the signature first: a bundle that is half written is not signed
-        (bundle / name).unlink(missing_ok=True)
+        for path in (bundle / name, scratch_of(bundle / name)):
+            path.unlink(missing_ok=True)
     added = {name: kept[name] for name in (PICTURES, POLICY) if name in kept}
     added |= {STATEMENT: statement, SIGNATURE: signature_file(public, signer.sign(statement))}
     for name, content in added.items():

@@ -41,6 +41,10 @@ class Statement:
             raise ValueError(f"is no {WHAT} of format {FORMAT}: another version wrote it")
         if found["tested"] is not None:
             expect(found["tested"], {"accuracy": (int, float), "pictures": int, "fingerprint": str})
+            if not 0 <= found["tested"]["accuracy"] <= 1:
+                raise ValueError(f"accuracy must be 0 to 1, got {str(found['tested']['accuracy'])[:40]}")
+        if not isinstance(hardware := found["provenance"].get("hardware", {}), dict):
+            raise ValueError(f"hardware must be dict, got {str(hardware)[:40]!r}")
         if not all(isinstance(name, str) for name in (*found["classes"], *found["files"].values())):
             raise ValueError("its classes and hashes must be text")
         return Statement(**found | {"classes": tuple(found["classes"])})

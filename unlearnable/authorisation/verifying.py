@@ -40,7 +40,7 @@ def verify(bundle: Path, protected: Path | None = None, key: Path | None = None)
     """
     require()
     wanted = None if key is None else fingerprint(public_pem(key))
-    found = None if protected is None else listing(protected)
+    found, unseen = (None, []) if protected is None else listing(protected)
     if not bundle.is_dir():
         raise ValueError(f"BUNDLE {str(bundle)!r} is no folder: name one that `unlearnable authorise create` wrote")
     who = None
@@ -52,7 +52,7 @@ def verify(bundle: Path, protected: Path | None = None, key: Path | None = None)
         statement, authorised, pictures = _said(files)
     except _Spoilt as spoilt:
         return Verified(spoilt.problems, who)
-    problems = () if found is None else tuple(differences(pictures, found))
+    problems = () if found is None else (*differences(pictures, found), *unseen)
     return Verified(problems, who, wanted is not None, authorised, statement, len(found or ()))
 
 

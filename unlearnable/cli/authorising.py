@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import Namespace
 
 from unlearnable.cli import releasing
-from unlearnable.cli.answer import Answer
+from unlearnable.cli.answer import Answer, printable
 from unlearnable.cli.parsing import Parser, UsageError, nearest, track_flag
 
 if TYPE_CHECKING:
@@ -84,8 +84,10 @@ def _create(args: Namespace, run: "Run") -> Answer:
     seed = secrets.randbits(63) if args.seed is None else run.seed  # whoever guesses it has the weights
     made = Authorised.drawn(recipe, classes, size if args.size is None else args.size, seed)
     made.write(Path(args.bundle))
-    text = f"{args.bundle}: {made.recipe.model} for {made.count} classes of {made.size} pixels, seed {made.seed}"
-    return Answer({"bundle": args.bundle} | made.as_json(), f"{text}; to sign it: unlearnable authorise sign")
+    said = {"bundle": args.bundle} | made.as_json() | {"seed": args.seed}  # one that was drawn is said nowhere
+    begun = "a seed that the bundle alone holds" if args.seed is None else f"seed {args.seed}"
+    text = f"{args.bundle}: {made.recipe.model} for {made.count} classes of {made.size} pixels, {begun}"
+    return Answer(said, f"{text}; to sign it: unlearnable authorise sign")
 
 
 def _key_flags(parser: Parser) -> None:
@@ -167,7 +169,8 @@ def _train(args: Namespace, run: "Run") -> Answer:
     said = {"out": args.out, "accuracy": done.accuracy, "protector_accuracy": done.protector, "outcome": done.outcome}
     said |= {"tolerance": authorisation.TOLERANCE, "remarks": list(done.remarks)}
     said |= {"key": done.verified.key, "trusted": done.verified.trusted}
-    lines = [_accuracies(done, authorisation.TOLERANCE), *done.remarks]
+    # remarks quote what the signer said of a machine
+    lines = [_accuracies(done, authorisation.TOLERANCE), *map(printable, done.remarks)]
     lines.append(f"{args.out}/network.safetensors is written; the bundle is signed {_signer(done.verified)}")
     return Answer(said, "\n".join(lines), unwell=done.outcome == "not reproduced")
 
@@ -193,15 +196,17 @@ def _inspect(args: Namespace, run: "Run") -> Answer:
 def _described(found: dict[str, Any]) -> list[str]:
     network, statement = found["network"], found["statement"]
     classes, recipe = network["classes"], network["recipe"]
-    known = str(classes) if isinstance(classes, int) else f"{len(classes)}, {', '.join(classes[:5])} and so on"
-    lines = [f"model      {network['model']}, {network['size']} pixels, seed {network['seed']}", f"classes    {known}"]
+    known = str(classes) if isinstance(classes, int) else f"{len(classes)}, {', '.join(map(printable, classes[:5]))}"
+    known += " and so on" if not isinstance(classes, int) and len(classes) > 5 else ""
+    lines = [f"model      {printable(network['model'])}, {network['size']} pixels", f"classes    {known}"]
     lines += [f"recipe     {', '.join(f'{name} {value}' for name, value in recipe.items())}"]
     if statement is None:
         return [*lines, "signed     by nobody"]
     tested = statement["tested"]
     reached = f"{tested['accuracy']:.4f} on {tested['pictures']} pictures" if tested else "not said"
     lines += [f"signed     for {found['pictures']} pictures, by the key {found['signed_by']}", f"accuracy   {reached}"]
-    lines += [f"policy     {found['policy'] or 'none'}".rstrip()]
+    policy = map(printable, (found["policy"] or "none").splitlines())
+    lines += ["policy     " + "\n           ".join(policy)]  # no line of it stands where one of ours does
     return [*lines, "nothing of this was verified: unlearnable authorise verify"]
 
 

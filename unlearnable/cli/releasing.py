@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from unlearnable.addresses import is_address, shown
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag
-from unlearnable.cli.protecting import EPS, SRC, Container, fields_of
+from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, within
+from unlearnable.cli.protecting import EPS, Container, fields_of
 
 if TYPE_CHECKING:
     from unlearnable.authorisation import Released
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from unlearnable.run import Run
 
 METHOD = "uge:blind"
+SRC = "a folder, an archive, table or array file on this machine; never written to; one folder for each class"
+DRAWN = ("model", "networks", "epochs")  # of the networks that are drawn where no bundles are given
 
 
 def release_flags(parser: Parser) -> None:
     """What to release and where to, and a flag for every field of the method; what is not typed is the preset's."""
     from unlearnable.protections.uge import UGE
 
-    parser.add_argument("source", metavar="SRC", type=str, help=f"{SRC}; one folder for each class")
+    parser.add_argument("source", metavar="SRC", type=str, help=SRC)
     parser.add_argument("out", metavar="OUT", type=str, help="a new folder: OUT/public for all, OUT/authorised for few")
     parser.add_argument("--method", type=str, default=METHOD, help="uge or uge:preset")
     parser.add_argument("--key", type=str, metavar="KEY.pem", help="your Ed25519 private key: signs both halves")
@@ -39,7 +42,11 @@ def release_flags(parser: Parser) -> None:
 def release(args: Namespace, run: "Run") -> Answer:
     """Makes a release, or goes on with it."""
     from unlearnable import authorisation, job
+    from unlearnable.data import LARGEST_SIZE
 
+    if is_address(args.source):
+        raise UsageError(f"SRC {shown(args.source)!r} is an address: fetch it first, a release is made of files here")
+    within(args, "size", 1, LARGEST_SIZE)
     places = {name: args[name] and Path(args[name]) for name in ("key", "policy", "test")}
     asked = authorisation.Release(
         Path(args.source), Path(args.out), args.method, _method(args), **places, size=args.size, container=args.format
@@ -73,6 +80,8 @@ def _method(args: Namespace) -> "UGE":
     if not isinstance(chosen, UGE):
         raise UsageError(f"--method must be uge or uge:preset, which has an authorised network, got {args.method!r}")
     typed = {name: args[name] for name in fields_of(chosen) if args[name] is not None}
+    if args.bundles and (said := [name for name in DRAWN if name in typed]):
+        raise UsageError(f"--{said[0]} is of networks to be drawn, and --bundles brings its own: leave one out")
     if args.eps is not None:
         typed["budget"] = Budget("linf", parse_eps(args.eps))
     return replace(chosen, **typed)

@@ -1,7 +1,7 @@
 """Run: where and how a computation happens, never what."""
 
 from unlearnable.run import ranks as ranks
-from unlearnable.run.checkpoint import read_metadata, write_atomically
+from unlearnable.run.checkpoint import read_metadata, scratch_of, write_atomically
 from unlearnable.run.run import KEPT, Cancelled, DeviceName, Precision, Progress, Run, silent
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Run",
     "ranks",
     "read_metadata",
+    "scratch_of",
     "silent",
     "write_atomically",
 ]

@@ -41,9 +41,14 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The file whole or not at all, whatever happens meanwhile."""
-    scratch = path.with_name(f".{path.name[:100]}.tmp")
+    scratch = scratch_of(path)
     scratch.write_bytes(data)
     os.replace(scratch, path)
+
+
+def scratch_of(path: Path) -> Path:
+    """Where `write_atomically` writes until the file is whole; a kill leaves it there."""
+    return path.with_name(f".{path.name[:100]}.tmp")
 
 
 def _flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:

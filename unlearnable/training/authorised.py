@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from unlearnable.data import ImageSet, blank
 from unlearnable.models import MODELS, build
 from unlearnable.models.stored import stored
-from unlearnable.run import Run, write_atomically
+from unlearnable.run import Run, scratch_of, write_atomically
 from unlearnable.training.contrastive import Contrastive
 from unlearnable.training.parts import Augmentation, CropFlip
 from unlearnable.training.recipe import Classifier, Recipe
@@ -111,11 +111,14 @@ class Authorised:
             raise ValueError(f"{place}: {error}") from None
 
     def write(self, folder: Path) -> None:
-        """Writes bundle.json and initial.safetensors. Raises ValueError where the folder holds anything already."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        """Writes bundle.json and initial.safetensors, in a folder that it makes for its owner alone.
+
+        Raises ValueError where the folder holds anything already.
+        """
+        if folder.exists() and (not folder.is_dir() or any(not _is_scratch(path) for path in folder.iterdir())):
             raise ValueError(f"BUNDLE {str(folder)!r} holds something already: name a new folder")
         weights = save({name: tensor.contiguous() for name, tensor in self.weights.items()})
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(folder / WEIGHTS, weights)
         said = self.as_json() | {"weights": hashlib.sha256(weights).hexdigest()}
         write_atomically(folder / BUNDLE, json.dumps(said, indent=1).encode())
@@ -159,16 +162,25 @@ class Authorised:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file of a bundle, read once. Raises ValueError for what is no plain file, or not known."""
+    """The bytes of every file of a bundle, read once; what a kill left of writing one is passed over.
+
+    Raises ValueError for what is no plain file, or not known.
+    """
     if not folder.is_dir():
         raise ValueError(f"BUNDLE {str(folder)!r} is no folder: name one that `unlearnable authorise create` wrote")
-    entries = sorted(folder.iterdir())
+    entries = sorted(path for path in folder.iterdir() if not _is_scratch(path))
     for entry in entries:
         if entry.name not in (BUNDLE, WEIGHTS, *SIGNED):
             raise ValueError(f"{folder} holds {entry.name!r}, which is no part of a bundle: remove it")
         if entry.is_symlink() or not entry.is_file():
             raise ValueError(f"{folder}/{entry.name} is no plain file but a link or a folder: ask for the file itself")
     return {entry.name: entry.read_bytes() for entry in entries}
+
+
+def _is_scratch(path: Path) -> bool:
+    """Whether it is a file of a bundle that was being written."""
+    names = {scratch_of(path.with_name(name)).name for name in (BUNDLE, WEIGHTS, *SIGNED)}
+    return path.name in names and path.is_file() and not path.is_symlink()
 
 
 def parsed(data: bytes, place: str) -> dict[str, Any]:
