@@ -35,7 +35,7 @@ HOW = {"optimiser": "SGD with Nesterov momentum", "schedule": "one cycle, a line
 AUGMENTATIONS: dict[str, type[Augmentation]] = {"CropFlip": CropFlip, "Contrastive": Contrastive}
 NUMBERS = {"epochs": int, "lr": float, "batch": int, "momentum": float, "weight_decay": float}
 """The numbers of a recipe that a bundle writes down."""
-BARRED = ("init", "handed", "purify", "objective", "stop", "head_only")
+BARRED = ("init", "handed", "purify", "objective", "learner", "stop", "head_only")
 """What a recipe must not have to be a bundle's: the weights lie beside it, and the loss is an ordinary one."""
 
 

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from unlearnable.data import ImageSet
 from unlearnable.run import Run
-from unlearnable.training.authorised import Authorised
+from unlearnable.training.authorised import BUNDLE, WEIGHTS, Authorised
 from unlearnable.training.handed import Handed
 from unlearnable.training.recipe import Recipe
 
@@ -47,6 +47,7 @@ def given(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
         return found
     made = handed_out(method, data.classes, data.size, run.seed)
     for which, one in enumerate(made):
-        if (folder := run.beside(f"authorised-{which}")) is not None and not folder.exists():
+        if (folder := run.beside(f"authorised-{which}")) is not None and not (folder / BUNDLE).exists():
+            (folder / WEIGHTS).unlink(missing_ok=True)  # of a fit that was stopped between the two
             one.write(folder)
     return made
