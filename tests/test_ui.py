@@ -208,6 +208,7 @@ def test_a_session_ends_with_all_it_had_and_leaves_the_others_alone(run: Run) ->
         assert all_of_them.file(one.token, "protected.zip") == path
         assert all_of_them.file(two.token, "protected.zip") is None
         assert all_of_them.file("", "protected.zip") is None
+        assert all_of_them.file("é", "protected.zip") is None
 
         def patient(run: Run) -> None:
             while not run.cancelled():
@@ -300,7 +301,19 @@ def test_other_sites_and_names_are_not_answered() -> None:
     assert asked(guard, "/gradio_api/upload", "POST", host=here, content_length=str(1 << 20)) == 200
     assert asked(guard, "/gradio_api/upload", "POST", host=here, content_length=str(2 << 20)) == 413
     assert asked(guard, "/gradio_api/upload", "POST", host=here) == 411
-    assert asked(Guard(well, Address("0.0.0.0", exposed=True).hosts, Limits()), host="mine.example") == 200
+    assert asked(guard, host=here, origin="http://[") == 403
+
+
+def test_others_are_let_in_by_numbers_and_known_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web site can make a name of its own mean this computer, and is then no other site to a browser."""
+    monkeypatch.setattr("socket.gethostname", lambda: "Mine.lan")
+    guard = Guard(well, Address("0.0.0.0", exposed=True).hosts, Limits(), numbers=True)
+    for known in ("192.168.0.7:7860", "[fe80::1]:7860", "localhost", "mine.lan:7860", "mine", "mine.local", "0.0.0.0"):
+        assert asked(guard, host=known) == 200, known
+    for foreign in ("evil.example:7860", "192.168.0.7.evil.example", "mine.example", "", "["):
+        assert asked(guard, host=foreign) == 421, foreign
+    named = Guard(well, Address("Mine.example", exposed=True).hosts, Limits(), numbers=True)
+    assert asked(named, host="mine.example:7860") == 200
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """In front of every request: whom the page answers, how much it takes, and where a browser may load from."""
 
+import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from unlearnable.ui.uploads import Limits
 
@@ -26,20 +27,23 @@ _HEADERS = (
     (b"x-dns-prefetch-control", b"off"),
 )
 _FORM = 1 << 16  # bytes of a form beside its files, for each file
+_EVENT = 16  # MB of any other request
 _ELSEWHERE = re.compile(r"[=/]\s*https?:|/proxy=", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """app: what is guarded; hosts: the names it goes by, None for any; limits: of what may be uploaded at once.
+    """app: what is guarded; hosts: the names it goes by; limits: of what may be uploaded at once; numbers: whether any
+    IP address will do as its name, which nobody can make mean another computer as they can a name of their own.
 
     Another name, or a request sent by a page from elsewhere, is refused: a web site that someone has open must not
     reach into this one.
     """
 
     app: App
-    hosts: frozenset[str] | None
+    hosts: frozenset[str]
     limits: Limits
+    numbers: bool = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -48,13 +52,15 @@ class Guard:
         elif refused := self._refusal(scope):
             await _refuse(send, *refused)
         else:
-            await self.app(scope, receive, _with_headers(send))
+            await self.app(scope, _counted(receive, *self._allowed(scope)), _with_headers(send))
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
-        if self.hosts is not None and _name(f"//{host}") not in self.hosts:
-            return 421, "this page goes by 127.0.0.1 or localhost alone"
+        name = _split(f"//{host}").hostname
+        if name not in self.hosts and not (self.numbers and _is_number(name)):
+            named = "its IP address, its computer's name or --host" if self.numbers else "127.0.0.1 or localhost"
+            return 421, f"this page goes by {named} alone"
         if scope["type"] == "websocket":
             return 403, "this page speaks HTTP alone"
         if _of_another_page(scope, headers, host):
@@ -67,23 +73,37 @@ class Guard:
         size = headers.get("content-length", "")
         if not size.isdecimal():
             return 411, "the length of what is sent must be said"
-        uploading = scope["path"].endswith("/upload")
-        allowed = (self.limits.total_mb << 20) + self.limits.files * _FORM if uploading else 16 << 20
-        return (413, f"more than the {self.limits.total_mb} MB allowed at once") if int(size) > allowed else None
+        allowed, reason = self._allowed(scope)
+        return (413, reason) if int(size) > allowed else None
+
+    def _allowed(self, scope: Message) -> tuple[int, str]:
+        """(bytes that the body of a request may have, what is said of more)."""
+        if scope["path"] != "/gradio_api/upload":
+            return _EVENT << 20, f"more than the {_EVENT} MB allowed for a request"
+        most = (self.limits.total_mb << 20) + self.limits.files * _FORM
+        return most, f"more than the {self.limits.total_mb} MB allowed at once"
 
 
-def _name(address: str) -> str | None:
+def _split(address: str) -> SplitResult:
+    """What cannot be read as an address has no name and no place."""
     try:
-        return urlsplit(address).hostname
+        return urlsplit(address)
     except ValueError:
-        return None
+        return urlsplit("")
+
+
+def _is_number(name: str | None) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name or ""))
+    except ValueError:
+        return False
 
 
 def _of_another_page(scope: Message, headers: Mapping[str, str], host: str) -> bool:
     """Browsers say Origin with what changes something, Sec-Fetch-Site with all, pictures too; a link may be followed
     to the page itself.
     """
-    if "origin" in headers and urlsplit(headers["origin"]).netloc != host:
+    if "origin" in headers and _split(headers["origin"]).netloc != host:
         return True
     followed = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
     if scope["method"] == "GET" and scope["path"] == "/" and followed:
@@ -99,6 +119,23 @@ def _leads_away(path: str) -> bool:
     while (plain := unquote(path)) != path:
         path = plain
     return _ELSEWHERE.search(path) is not None
+
+
+def _counted(receive: Receive, allowed: int, reason: str) -> Receive:
+    """What comes in chunks may be longer than the length that is said beside it."""
+    taken = 0
+
+    async def receiving() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > allowed:
+            from fastapi import HTTPException  # the one error that every layer inside hands on as it is
+
+            raise HTTPException(413, reason)
+        return message
+
+    return receiving
 
 
 def _with_headers(send: Send) -> Send:

@@ -57,9 +57,14 @@ class Address:
             return False
 
     @property
-    def hosts(self) -> frozenset[str] | None:
-        """The names that requests may call it by; None: any."""
-        return frozenset({self.host, "127.0.0.1", "localhost", "::1"}) if self.loopback else None
+    def hosts(self) -> frozenset[str]:
+        """The names that requests may call it by: where others can reach it, those of this computer too."""
+        names = {self.host.lower(), "127.0.0.1", "localhost", "::1"}
+        if self.loopback:
+            return frozenset(names)
+        name = socket.gethostname().lower()
+        short = name.partition(".")[0]
+        return frozenset(names | {name, short, f"{short}.local"})
 
 
 def serve(address: Address, limits: Limits, run: Run, tell: Callable[[str], None]) -> int:
@@ -116,7 +121,30 @@ def application(sessions: Sessions, address: Address, limits: Limits, run: Run) 
         theme=theme(), css=STYLE.read_text(), blocked_paths=[str(Path.cwd() / ".gradio")],
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )  # fmt: skip
-    return Guard(mounted, address.hosts, limits)
+    _take_uploads_alone(sessions.uploads)
+    return Guard(mounted, address.hosts, limits, numbers=not address.loopback)
+
+
+def _take_uploads_alone(uploads: Path) -> None:
+    """Gradio fetches any address that an event names as its file, and of a page mounted as this one it copies any file
+    of this computer. Raises ValueError where it does so in another way than is known here.
+    """
+    import gradio
+    from gradio import blocks, processing_utils
+
+    async def uploaded(block: Any, path: Any) -> str:
+        if not Path(os.path.abspath(path)).is_relative_to(uploads.absolute()):  # by name: a share is not even asked for
+            raise gradio.Error("this page takes files that were uploaded to it alone", print_exception=False)
+        return str(path)
+
+    async def fetched(url: str) -> Any:
+        raise gradio.Error("this page fetches nothing from elsewhere", print_exception=False)
+
+    moving, fetching = "async_move_resource_to_block_cache", "async_ssrf_protected_get"
+    for owner, name, instead in ((blocks.Block, moving, uploaded), (processing_utils, fetching, fetched)):
+        if not hasattr(owner, name):
+            raise ValueError(f"gradio {gradio.__version__} has no {name}, which this page replaces: install 6.31.0")
+        setattr(owner, name, instead)
 
 
 @contextlib.contextmanager

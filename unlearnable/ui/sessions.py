@@ -85,6 +85,8 @@ class Sessions:
 
     def file(self, token: str, name: str) -> Path | None:
         """The file that a session with that token offers under that name."""
+        if not token.isascii():
+            return None  # no token of ours, and more than can be compared
         with self._lock:
             owner = next((s for s in self._open.values() if secrets.compare_digest(s.token, token)), None)
         return None if owner is None else owner.files.get(name)
