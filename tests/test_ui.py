@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import struct
 import threading
 import time
 import zipfile
@@ -90,10 +91,40 @@ def test_zip_bombs_are_refused_by_their_list(tmp_path: Path) -> None:
     many = zipped(tmp_path / "many.zip", **{f"{number}.png": b"" for number in range(30)})
     with pytest.raises(ValueError, match="holds 30 files, 20 are allowed"):
         source_of([many], tmp_path / "in2", Limits(files=20))
-    with pytest.raises(ValueError, match="lists more than the 1 files allowed"):
-        source_of([many], tmp_path / "in3", Limits(files=1))
+    listed = zipped(tmp_path / "listed.zip", **{f"{number:0200}.png": b"" for number in range(400)})
+    with pytest.raises(ValueError, match="lists more than the 20 files allowed"):
+        source_of([listed], tmp_path / "in3", Limits(files=20))
     with pytest.raises(ValueError, match="holds no pictures"):
         source_of([zipped(tmp_path / "none.zip", **{"a.txt": b"a"})], tmp_path / "in4", Limits())
+
+
+def test_a_large_file_in_a_zip_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a file of 3 MB in the zip is larger than the 2 MB allowed"):
+        source_of([zipped(tmp_path / "a.zip", **{"a.png": bytes(3 << 20)})], tmp_path / "in", Limits(file_mb=2))
+
+
+def test_the_list_of_a_zip_is_measured_where_zipfile_reads_it(tmp_path: Path) -> None:
+    """The end record's own offset reads as the beginning of an end record, with fewer bytes behind it than one has."""
+    data = zipped(tmp_path / "a.zip", **{f"{number:0200}.png": b"" for number in range(400)}).path.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    size, start = struct.unpack("<2L", data[end + 12 : end + 20])
+    (offset,) = struct.unpack("<L", b"PK\5\6")
+    with open(tmp_path / "led.zip", "wb") as file:
+        file.seek(offset)
+        file.write(data[start : start + size] + data[end : end + 16] + struct.pack("<LH", offset, 0))
+    with pytest.raises(ValueError, match="lists more than the 20 files allowed"):
+        source_of([Upload(tmp_path / "led.zip", "led.zip")], tmp_path / "in", Limits(files=20))
+
+
+def test_the_long_form_of_a_zips_end_is_not_taken_for_a_long_list(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", **{"a.png": os.urandom(2 << 20)}).path
+    data = path.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    size, start = struct.unpack("<2L", data[end + 12 : end + 20])
+    long = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, start)
+    long += struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    path.write_bytes(data[:end] + long + data[end : end + 8] + b"\xff" * 12 + data[end + 20 :])
+    assert source_of([Upload(path, "a.zip")], tmp_path / "in", Limits()).is_file()
 
 
 def test_the_page_makes_the_bytes_of_the_command_line(command: Command, tmp_path: Path) -> None:
@@ -225,6 +256,25 @@ def test_a_session_ends_with_all_it_had_and_leaves_the_others_alone(run: Run) ->
     assert not root.exists()
 
 
+def test_what_an_upload_left_that_was_broken_off_goes_with_the_next_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = Sessions(tmp_path)
+    taken, partial, lost = (put(every.uploads / name, b"a").resolve() for name in ("a/a.png", "tmpx", "b/b.png"))
+    every.of("other").uploads = {taken}
+    every.end("nobody")
+    assert partial.exists()
+    assert lost.exists()
+    ages = {partial: 90.0, lost: 90.0, taken: 90.0, put(every.uploads / "tmpy", b"a").resolve(): 1.0}
+    monkeypatch.setattr(sessions, "_age", ages.__getitem__)
+    every.end("nobody")
+    assert not lost.exists()
+    assert partial.exists(), "it may be of the upload whose last file is still on its way"
+    ages[every.uploads.resolve() / "tmpy"] = 90.0
+    every.end("nobody")
+    assert [path for path in every.uploads.resolve().rglob("*") if path.is_file()] == [taken]
+
+
 @pytest.mark.parametrize("kind", ["ProtectTab", "TryTab"])
 def test_of_two_clicks_at_once_one_begins_a_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install 'unlearnable[ui]'")
@@ -265,6 +315,22 @@ def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path, monkey
             assert alive.exists()
             assert second != alive
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_others_left_under_such_a_name_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(sessions, "_YOUNG", -1.0)
+    mine = put(tmp_path / "mine" / "lock", b"mine")
+    (tmp_path / "unlearnable-ui-link").symlink_to(mine.parent)
+    theirs = put(tmp_path / "unlearnable-ui-theirs" / "lock", b"theirs")
+    me = os.getuid()
+    with monkeypatch.context() as other:
+        other.setattr(sessions.os, "getuid", lambda: me + 1)
+        with rooms():
+            assert theirs.read_bytes() == b"theirs"
+    with rooms():
+        assert not theirs.exists()
+        assert mine.read_bytes() == b"mine"
 
 
 def asked(guard: Guard, path: str = "/", method: str = "GET", **headers: str) -> int:
@@ -314,6 +380,16 @@ def test_others_are_let_in_by_numbers_and_known_names_alone(monkeypatch: pytest.
         assert asked(guard, host=foreign) == 421, foreign
     named = Guard(well, Address("Mine.example", exposed=True).hosts, Limits(), numbers=True)
     assert asked(named, host="mine.example:7860") == 200
+
+
+def test_a_table_that_is_cut_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="the page needs gradio: pip install 'unlearnable[ui]'")
+    from unlearnable.ui import tabs
+
+    done = protected(tmp_path, uploads(tmp_path / "sent", "a.png", "b.png"))
+    assert tabs._unlisted(done) == ""
+    monkeypatch.setattr(tabs, "_SHOWN", 1)
+    assert tabs._unlisted(done) == " The table shows 1 of 2 files."
 
 
 @pytest.mark.parametrize(

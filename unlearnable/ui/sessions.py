@@ -1,7 +1,9 @@
 """What each open tab has: a folder, its work, and the files it may fetch; all of it gone when the tab is."""
 
+import os
 import secrets
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -15,7 +17,7 @@ from filelock import FileLock, Timeout
 from unlearnable.ui.work import Work
 
 _PREFIX = "unlearnable-ui-"
-_YOUNG = 60.0  # seconds in which a folder may not have been locked yet
+_YOUNG = 60.0  # seconds in which a folder may not have been locked yet, and a file may be on its way to a session
 _PATIENCE = 20.0  # seconds that a work has to end before its folder is removed all the same
 
 
@@ -92,14 +94,16 @@ class Sessions:
         return None if owner is None else owner.files.get(name)
 
     def end(self, name: str) -> None:
-        """Ends a session, and removes what it had uploaded unless another has uploaded the same."""
+        """Ends a session, and removes what it had uploaded unless another has uploaded the same; and what is left of
+        uploads that were broken off, which no session has."""
         with self._lock:
             ended = self._open.pop(name, None)
-            others = set().union(*(session.uploads for session in self._open.values()))
-        if ended is None:
-            return
-        ended.close()
-        for path in ended.uploads - others:
+        if ended is not None:
+            ended.close()
+        unwanted = _left_lying(self.uploads) | (set() if ended is None else ended.uploads)
+        with self._lock:
+            unwanted -= set().union(*(session.uploads for session in self._open.values()))
+        for path in unwanted:
             with suppress(OSError):
                 path.unlink()
 
@@ -128,7 +132,28 @@ def rooms() -> Iterator[Path]:
 
 
 def _remove_abandoned(root: Path) -> None:
+    """Others can make folders of that name too, and what lies in theirs may be links to files of ours."""
     with suppress(OSError, Timeout):
-        if time.time() - root.stat().st_mtime > _YOUNG:
+        found = root.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == getattr(os, "getuid", lambda: found.st_uid)()
+        if ours and time.time() - found.st_mtime > _YOUNG:
             with FileLock(root / "lock", timeout=0):
                 shutil.rmtree(root, ignore_errors=True)
+
+
+def _left_lying(uploads: Path) -> set[Path]:
+    """The files that are not young. What is on its way lies at the top, and all of it waits for the last of it."""
+    root = uploads.resolve()
+    files = {path for path in root.rglob("*") if path.is_file()}
+    young = {path for path in files if _age(path) < _YOUNG}
+    arriving = {path for path in files if path.parent == root}
+    return files - young - (arriving if arriving & young else set())
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written or got its name; none of one that has gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0.0
+    return time.time() - max(found.st_mtime, found.st_ctime)

@@ -88,7 +88,8 @@ class ProtectTab(Tab):
         choices = [(plain(row.name), row.id) for row in done.protected]
         first = choices[0][1] if choices else None
         return [
-            *_ended(work, counted(done.rows, done.summary is None)), _link(session, done), gr.update(visible=True),
+            *_ended(work, counted(done.rows, done.summary is None) + _unlisted(done)), _link(session, done),
+            gr.update(visible=True),
             gr.update(choices=choices, value=first), table(done.rows)[:_SHOWN], self.view(first, PART, request),
         ]  # fmt: skip
 
@@ -172,6 +173,11 @@ def _bar(work: Work[Any] | None) -> str:
     stage = escape(_STAGES.get(event.stage, "working"))
     value = f'<progress max="{event.total}" value="{event.done}"></progress>'
     return f'<div class="bar">{value}<span>{stage}: {event.done} of {event.total}</span></div>'
+
+
+def _unlisted(done: Done) -> str:
+    over = len(done.rows) > _SHOWN
+    return f" The table shows {_SHOWN} of {len(done.rows)} files." if over else ""
 
 
 def _link(session: Session, done: Done) -> str:

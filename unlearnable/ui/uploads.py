@@ -1,5 +1,6 @@
 """From files that were dropped on the page to a source for the job: checked against limits, under their own names."""
 
+import io
 import os
 import shutil
 import zipfile
@@ -10,8 +11,7 @@ from pathlib import Path, PurePosixPath
 from unlearnable.files import is_picture_name
 
 _MB = 1 << 20
-_TAIL = (1 << 16) + 22  # where the end record of a zip lies, before a comment of any length
-_END, _LARGE_END = b"PK\x05\x06", b"PK\x06\x07"
+_TAIL = (1 << 16) + 22  # where the end record of a zip lies, before a comment of any length: zipfile reads all of it
 _A_MEMBER = 1024  # bytes a file takes in the list at the end of a zip: more than any sensible name
 _NAME = 200  # bytes of a file's name that are kept
 
@@ -76,33 +76,39 @@ def _check(uploads: Sequence[Upload], limits: Limits) -> None:
 
 def _check_zip(path: Path, limits: Limits) -> None:
     """By its list of contents: a member is never unpacked to more than the list says. Raises ValueError."""
-    if _listing_size(path) > limits.files * _A_MEMBER:
-        raise ValueError(f"the zip lists more than the {limits.files} files allowed: make smaller ones")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Sparing(path, limits.files * _A_MEMBER) as file, zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
+    except _Long:
+        raise ValueError(f"the zip lists more than the {limits.files} files allowed: make smaller ones") from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
         raise ValueError(f"this is not a readable zip ({error}): pack it again") from None
     if len(members) > limits.files:
         raise ValueError(f"the zip holds {len(members)} files, {limits.files} are allowed: make smaller ones")
     if (size := sum(member.file_size for member in members)) > limits.total_mb * _MB:
         raise ValueError(f"unpacked the zip has {size // _MB} MB, {limits.total_mb} MB are allowed: make smaller ones")
+    if (size := max((member.file_size for member in members), default=0)) > limits.file_mb * _MB:
+        raise ValueError(f"a file of {size // _MB} MB in the zip is larger than the {limits.file_mb} MB allowed")
     if not any(is_picture_name(member.filename) for member in members):
         raise ValueError("the zip holds no pictures: look at what is in it")
 
 
-def _listing_size(path: Path) -> int:
-    """Bytes that the list at the end takes, read without reading the list: a huge one would fill the memory."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        file.seek(max(0, size - _TAIL))
-        tail = file.read()
-    at = tail.rfind(_END)
-    if at < 0:
-        return 0  # zipfile says what is wrong with it
-    if tail[at - 20 : at - 16] == _LARGE_END:  # the form for more than 65,535 files
-        return size
-    return int.from_bytes(tail[at + 12 : at + 16], "little")
+class _Long(Exception):
+    """More was to be read at once than may be."""
+
+
+class _Sparing(io.BufferedReader):
+    """A zip of whose list of contents, which zipfile reads in one piece, at most so many bytes are taken: a huge one
+    would fill the memory. Where the list lies zipfile alone decides: read by others too, a zip could have two."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(io.FileIO(path))
+        self._most = max(most, _TAIL)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._most:
+            raise _Long
+        return super().read(size)
 
 
 def _is_zip(name: str) -> bool:
