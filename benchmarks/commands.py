@@ -18,12 +18,16 @@ def page() -> str:
 
 
 def _shared() -> str:
-    return "## Every verb takes\n\n" + _table(row for row in _rows("verify", "") if row[0].startswith(EVERY))
+    return "## Every verb takes\n\n" + _table(row for row in _rows("verify", "") if _shares(row[0]))
+
+
+def _shares(typed: str) -> bool:
+    return typed.split()[0] in EVERY
 
 
 def _section(verb: str, first: str) -> str:
     title = f"## {verb} {first}".rstrip() if verb != "fit" else "## fit METHOD"
-    rows = [row for row in _rows(verb, first) if not row[0].startswith(EVERY)]
+    rows = [row for row in _rows(verb, first) if not _shares(row[0])]
     note = f"\n\nA flag for every field of the method follows; here those of `{first}`." if verb == "fit" else ""
     about = ACTIONS[first].about if first in ACTIONS else VERBS[verb].about
     return f"{title}\n\n{about[0].upper()}{about[1:]}.{note}" + (f"\n\n{_table(rows)}" if rows else "")
@@ -38,7 +42,8 @@ def _rows(verb: str, first: str) -> Iterator[tuple[str, str]]:
     made = parser(verb, VERBS[verb].about, lambda asked: VERBS[verb].flags(asked, first))
     for action in made._actions:
         flags = [flag for flag in action.option_strings if flag.startswith("--")]
-        if "--help" in flags or "--print_config" in flags or (action.dest in ("action", "method") and not flags):
+        in_the_heading = {"fit": "method", "authorise": "action"}.get(verb) == action.dest and not flags
+        if in_the_heading or any(flag.endswith(("--help", ".help")) or flag == "--print_config" for flag in flags):
             continue
         said = " ".join((action.help or "").replace("|", "\\|").split()).replace("%s", "")
         yield _typed(action, flags).replace("|", "\\|"), f"{said} {_default(action, flags)}".strip()

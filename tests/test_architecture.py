@@ -66,9 +66,7 @@ def test_a_module_imports_only_from_rows_above_its_own(path: Path) -> None:
 def test_a_method_file_cites_its_paper_and_maps_its_symbols(path: Path) -> None:
     first, _, rest = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")
     assert re.search(r"arXiv \d{4}\.\d{5}|PMLR \d+", first), f"the first line names no arXiv id or volume: {first!r}"
-    assert re.search(r"(ICLR|ICML|NeurIPS|CVPR|KDD|AAAI|ECCV|NDSS|SaTML) \d{4}|preprint", first), (
-        "no venue on the first line"
-    )
+    assert re.search(r"[A-Z][A-Za-z &]+ \d{4}|preprint", first), "no venue on the first line"
     assert "| paper | here |" in rest
     assert len(path.read_text().splitlines()) <= 150
 

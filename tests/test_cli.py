@@ -43,6 +43,12 @@ def test_fit_has_a_flag_for_every_field_of_the_method(command: Command, method: 
     assert all(f"--{name}" in ended.out for name in names | {"eps", "size", "labels"})
 
 
+def test_help_of_fit_names_the_methods(command: Command) -> None:
+    ended = command("fit", "--help")
+    assert ended.code == 0
+    assert "Methods: one_for_all, " in " ".join(ended.out.split())
+
+
 def test_help_and_version_do_not_wait_for_torch() -> None:
     """Two seconds of import for a line of help is what makes a command line feel broken."""
     code = "import sys; from unlearnable.cli import main; main(['--version']); sys.exit('torch' in sys.modules)"
@@ -100,6 +106,8 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["evaluate", "a", "b", "c", "--size", "0"], "--size must be 1 to 1024, got 0"),
         (["bench", "main", "--shard", "half"], "--shard must be I/N, such as 1/4, got 'half'"),
         (["bench", "nope"], "suite must be one of"),
+        (["protect", "--", "-a", "b", "--quiet"], "--quiet stands after --: flags come before it"),
+        (["authorise", "train", "b", "nowhere", "o"], "PROTECTED 'nowhere' is neither a file nor a folder"),
         (["tables", "nowhere"], "nowhere"),
         (["verify", "nowhere", "nowhere"], "SRC 'nowhere' is neither a file nor a folder"),
         (["verify", ".", "nowhere"], "DST 'nowhere' is neither a file nor a folder"),
@@ -117,8 +125,13 @@ def test_a_mistake_is_one_line_that_says_what_is_allowed(
 
 
 def test_a_recipe_with_an_unknown_key_names_the_nearest(command: Command) -> None:
-    Path("recipe.yaml").write_text("lables: none\n")
-    assert "did you mean labels?" in refused(command("protect", "a", "b", "--config", "recipe.yaml"))
+    for key, meant in {"lables": "labels", "SRC": "source", "DST": "destination"}.items():
+        Path("recipe.yaml").write_text(f"{key}: none\n")
+        assert f"did you mean {meant}?" in refused(command("protect", "a", "b", "--config", "recipe.yaml"))
+    Path("recipe.yaml").write_text("qqq: none\n")
+    said = refused(command("protect", "a", "b", "--config", "recipe.yaml"))
+    assert "there are source, destination, " in said
+    assert "print" not in said
 
 
 @pytest.mark.parametrize("value", ['"false"', "flase", "1", "[]"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,17 @@ def test_pictures_that_nothing_changed_are_not_protected(command: Command, photo
     ended = command("protect", photos, "out", "--method", "fitted", "--json", "--quiet")
     assert (ended.code, ended.json["protected"], ended.json["max_abs_delta"]) == (1, 4, 0)
     assert "nothing changed: the pictures in out are as they were" in ended.err
-    control = command("protect", photos, "control", "--method", "lsp", "--eps", "0", "--quiet")
+    control = command("protect", photos, "control", "--method", "lsp", "--eps", "0", "--quiet", "--card")
     assert (control.code, control.err) == (0, "")
+    assert control.out.startswith("a control: at eps 0 the pictures are as they were")
+    assert "4 pictures, none of which was changed." in Path("control/README.md").read_text()
+
+
+def test_what_is_advised_can_be_typed(command: Command, photos: Path) -> None:
+    here = photos.rename("my photos")
+    advised = command("protect", "--method", "lsp", "--", here, "-out").out.splitlines()[-1].partition(": ")[2]
+    assert advised == "unlearnable verify 'my photos' ./-out"
+    assert command(*shlex.split(advised)[1:]).code == 0
 
 
 def test_a_dry_run_writes_nothing(command: Command, photos: Path) -> None:

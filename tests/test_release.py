@@ -21,6 +21,7 @@ from unlearnable import authorisation, job
 from unlearnable.authorisation import published
 from unlearnable.authorisation.card import card, separates
 from unlearnable.authorisation.release import Release, release
+from unlearnable.pixels import Budget
 from unlearnable.protections.uge import UGE
 from unlearnable.run import Cancelled, Run
 from unlearnable.training import handed_out
@@ -68,6 +69,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def halves(out: Path) -> dict[str, bytes]:
     return {name: data for name, data in tree(out).items() if not name.startswith(".unlearnable")}
+
+
+def test_a_release_that_changes_nothing_is_none(house: Path) -> None:
+    unseen = replace(METHOD, bundles=(str(house / "given"),), budget=Budget("linf", 0.0))
+    with pytest.raises(ValueError, match="nothing was changed at eps 0"):
+        release(asked(house, "none", method=unseen), RUN)
+    assert not (house / "none" / "public").exists()
 
 
 def test_a_release_says_what_was_done_and_to_what(house: Path) -> None:

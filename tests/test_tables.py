@@ -124,7 +124,7 @@ def test_the_worst_adversary_of_every_protection_is_named() -> None:
     (grid,) = tables.matrix(ONE)
     shown = tables.worst(grid).markdown
     assert "| `em` | `jpeg` | 0.550 | -0.050 | 0.250 | 2 of 2 |" in shown
-    assert "| `lsp` | `standard` | 0.300 | -0.400 | 0.300 | 1 of 2 |" in shown
+    assert "| `lsp` | `standard` | 0.300 | -0.400 | 0.300 | 1 of 2, not jpeg |" in shown
     assert "| `clean` |" not in shown
 
 

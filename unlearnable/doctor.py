@@ -28,7 +28,7 @@ from unlearnable.run import Run
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "jsonargparse", "rich", "jaxtyping", "pyyaml")
 EXTRAS = {
     "hf": ("pyarrow", ".parquet collections, folders of save_to_disk"),
-    "remote": ("fsspec", "s3://, gs:// and other addresses"),
+    "remote": ("s3fs", "s3://, gs:// and other addresses"),
     "hub": ("huggingface_hub", "fitted protections from and to the hub"),
     "heif": ("pillow_heif", "HEIC and HEIF pictures"),
     "authorise": ("cryptography", "signed bundles"),

@@ -23,7 +23,7 @@ def listing(path: Path) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
     a second member of one name. Raises ValueError where there is no picture, or one cannot be read.
     """
     found = {}
-    with closing(open_collection(path)) as collection:
+    with closing(open_collection(path, "PROTECTED")) as collection:
         for item, label in labelled(collection):
             try:
                 found[item.name] = [label, hashlib.sha256(collection.read(item)).hexdigest()]

@@ -187,6 +187,8 @@ def _protect(asked: Release, known: _Known, run: Run) -> None:
     if found.bad:
         name, reason = found.problems[0]
         raise ValueError(f"{found.bad} files are not as they were written, such as {name!r}: {reason}; name a new OUT")
+    if not found.max_abs_delta:
+        raise ValueError(f"nothing was changed at eps {asked.method.budget}: take a larger --eps and name a new OUT")
     os.rename(pictures / BOOKKEEPING, asked.work / "job")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
+
+from unlearnable.addresses import shown
 
 Number = str | float  # an eps: 8/255 is text, 0.03 in a recipe is a number
 
@@ -117,6 +120,12 @@ def folder_out(out: Path, kept: dict[str, Path]) -> None:
         raise UsageError(f"--out {str(out)!r} cannot be written: {str(there)!r} takes no files")
 
 
+def typed(place: str) -> str:
+    """A place as it can be typed in a shell, without what an address has of secrets."""
+    said = shown(place)
+    return shlex.quote(f"./{said}" if said.startswith("-") else said)
+
+
 def nearest(word: str, allowed: Sequence[str]) -> str:
     """': did you mean X?' where something allowed looks like the word, else what is allowed."""
     near = get_close_matches(word, allowed, 1, 0.5)
@@ -137,6 +146,7 @@ class _Mistake:
     say: Callable[[dict[str, str], Parser], str]
 
 
+_INTERNAL = ("--help", "--config", "--print_")  # flags that no recipe holds
 _KINDS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "str": "text",
     "tuple": """a list such as '["a", "b"]'""",
@@ -155,6 +165,8 @@ def _wrong_value(said: dict[str, str], made: Parser) -> str:
 def _unknown(said: dict[str, str], made: Parser) -> str:
     words = said["words"].split()
     flag = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if flag in made.flags:
+        return f"{flag} stands after --: flags come before it"
     if flag is None:
         return f"{words[0]!r} is one argument too many: the form is {form(made)}"
     return f"unknown flag {flag}: {nearest(flag, made.flags)}"
@@ -166,7 +178,10 @@ def _missing(said: dict[str, str], made: Parser) -> str:
 
 
 def _unknown_key(said: dict[str, str], made: Parser) -> str:
-    keys = [flag.removeprefix("--").replace("-", "_") for flag in made.flags] + list(made.places)
+    if meant := {name: key for key, name in made.places.items()}.get(said["key"]):
+        return f"the recipe has an unknown {said['key']}: did you mean {meant}?"
+    flags = [flag.removeprefix("--") for flag in made.flags if not flag.startswith(_INTERNAL)]
+    keys = [*made.places, *(flag.replace("-", "_") for flag in flags if "." not in flag)]
     return f"the recipe has an unknown {said['key']}: {nearest(said['key'], keys)}"
 
 

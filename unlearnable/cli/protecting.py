@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 
 from unlearnable.addresses import shown
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag
+from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, typed
 
 if TYPE_CHECKING:
     from unlearnable.job import Engine, Preview, Summary
@@ -50,9 +50,9 @@ def fit_flags(parser: Parser, first: str) -> None:
     """What to fit on, and a flag for every field of the method."""
     from unlearnable.protections import PROTECTIONS, protection
 
-    if not first or first.startswith("-"):
+    asked = first in ("-h", "--help")
+    if not asked and (not first or first.startswith("-")):
         raise UsageError(f"fit begins with a method, one of {', '.join(PROTECTIONS)}: unlearnable fit METHOD SRC OUT")
-    chosen = protection(first)
     parser.add_argument("method", metavar="METHOD", type=str, help="a name or name:preset")
     parser.add_argument("source", metavar="SRC", type=str, help=SRC)
     parser.add_argument("out", metavar="OUT", type=str, help="a folder: protect takes it as --method OUT")
@@ -60,6 +60,11 @@ def fit_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
     parser.add_argument("--size", type=int, help="side of the working copies; that of small pictures, else 64")
     track_flag(parser)
+    if asked:
+        parser.description = f"{parser.description}; a METHOD has flags of its own: fit METHOD --help. Methods: "
+        parser.description += ", ".join(PROTECTIONS)
+        return
+    chosen = protection(first)
     parser.add_class_arguments(type(chosen), skip={"budget"})
     parser.set_defaults({name: getattr(chosen, name) for name in fields_of(chosen)})
 
@@ -110,10 +115,11 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
                 f"DST {shown(args.destination)!r}: {found.bad} outputs are not as they should be: nothing was put"
             )
         destination.deliver(run)
+    control = "a control: at eps 0 the pictures are as they were\n" if done.eps == eps_text(0.0) else ""
     text = (
-        f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
+        f"{control}{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"to check it again: unlearnable verify {shown(args.source)} {shown(args.destination)}"
+        f"to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
     if done.signalled is not None:
         text += (
@@ -190,7 +196,7 @@ def fit(args: Namespace, run: "Run") -> Answer:
     method = method_of(args)
     missed = job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
     said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
-    text = f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {args.out}"
+    text = f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {typed(args.out)}"
     return Answer(said, text, missed, unwell=bool(missed))
 
 

@@ -8,15 +8,16 @@ from unlearnable.files.copying import inspected
 
 ALTERED = "labels, columns or arrays beside the pictures are not those of the originals"
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
+NOBODYS = "no original has such a name: nothing says that it is protected"
 
 
-def strangers(outputs: Collection, known: AbstractSet[str]) -> list[tuple[str, str]]:
+def strangers(outputs: Collection, known: AbstractSet[str], reason: str = STRANGE) -> list[tuple[str, str]]:
     """(name, reason) of what is nobody's output and is, packs or holds a picture, whatever it is called. In an array a
     black one stands for one that failed.
     """
     bare = isinstance(outputs, Packable) and not outputs.encoded
     found = (item for item in outputs.items if item.name not in known and _is_pictured(outputs, item))
-    return [(item.name, STRANGE) for item in found if not (bare and _is_black(outputs, item))]
+    return [(item.name, reason) for item in found if not (bare and _is_black(outputs, item))]
 
 
 def beside(outputs: Collection, places: Mapping[str, int], wanted: str | None) -> list[tuple[str, str]]:

@@ -75,15 +75,17 @@ def _text(found: dict[str, Any], origin: dict[str, Any]) -> str:
     mean, lowest = found["psnr_mean"], found["psnr_lowest"]
     psnr = "unchanged" if mean is None else f"{mean} dB on average, {lowest} dB at the lowest"
     said = {name: origin[name] for name in ("version", "date", "commit")}  # not the command: it may name private places
-    return _CARD.format(**found | said, mark=_MARK, psnr=psnr)
+    done = _CHANGED if found["max_abs_delta"] else _UNCHANGED
+    return _CARD.format(**found | said, mark=_MARK, psnr=psnr, done=done)
 
 
+_CHANGED = "changed a little by their owner so that training on them costs more"
+_UNCHANGED = "none of which was changed"
 _CARD = """\
 {mark}
 # Data card
 
-{pictures} pictures, changed a little by their owner so that training on them costs more. Labels and other files are as
-they were.
+{pictures} pictures, {done}. Labels and other files are as they were.
 
 | | |
 |---|---|

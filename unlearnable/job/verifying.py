@@ -23,7 +23,7 @@ from unlearnable.files import (
 )
 from unlearnable.files.collection import sha256_of
 from unlearnable.files.picture import Samples
-from unlearnable.job.beside import beside, strangers
+from unlearnable.job.beside import NOBODYS, STRANGE, beside, strangers
 from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
@@ -87,7 +87,7 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
                 wrong.append(verdict)
     wrong.sort(key=lambda verdict: verdict.place)
     bad = sum(verdict.state == "bad" for verdict in wrong)
-    strange = strangers(judge.outputs, judge.places.keys())
+    strange = strangers(judge.outputs, judge.places.keys(), STRANGE if judge.listed else NOBODYS)
     strange += beside(judge.outputs, judge.places, kept(judge.originals))
     problems = (*((v.name, v.reason) for v in wrong), *strange)
     return Verification(
@@ -137,6 +137,7 @@ class _Judge:
     budget_of: _Source
     containers: tuple[Container, ...]
     signals: tuple[bool, ...]
+    listed: bool
     places: dict[str, int] = field(default_factory=dict)  # of outputs that were looked for: name -> place of the file
 
     @classmethod
@@ -150,7 +151,9 @@ class _Judge:
         signals = (False, True) if not about else ("signals" in about,)
         sources = {item.name: item for item in originals.items}
         written = {item.name: item for item in outputs.items}
-        return cls(originals, outputs, sources, written, stems(sources), budgets, budget_of, containers, signals)
+        return cls(
+            originals, outputs, sources, written, stems(sources), budgets, budget_of, containers, signals, bool(about)
+        )
 
     def __call__(self, file: _File) -> _Verdict:
         picture = is_picture_name(file.name)

@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 from unlearnable.experiment import CLEAN, Cell
+from unlearnable.protections import PROTECTIONS
 from unlearnable.suites.sizes import EPOCHS, quick
 from unlearnable.suites.suite import Suite
 
 OPTIMISED = ("collapse", "em", "rem", "sem", "tap", "aue", "aap", "pil")
-MAIN = (
-    *OPTIMISED, "em:class", "hypocritical", "sep", "ntga",
-    "lsp", "lsp:paper", "ar", "ar:paper", "ops", "class_filters", "cp", "cp:class", "tue", "dune", "pue", "game",
-    "random", "random:class",
-)  # fmt: skip
+FORMS = {
+    "uge": ("uge:blind",), "one_for_all": ("one_for_all:shipped",), "em": ("em", "em:class"), "cp": ("cp", "cp:class"),
+    "lsp": ("lsp", "lsp:paper"), "ar": ("ar", "ar:paper"), "random": ("random", "random:class"),
+}  # fmt: skip
+"""What stands for a protection in `main`, where that is not its own name alone."""
+MAIN = tuple(form for name in PROTECTIONS for form in FORMS.get(name, (name,)))
 MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
 ADVERSARIES = (
     "standard", "grayscale", "jpeg", "ueraser", "adversarial", "orthogonal", "early_stop", "mixup", "cutmix", "cutout",
@@ -37,7 +39,7 @@ def main(tier: str) -> list[Cell]:
 
 
 def matrix(tier: str) -> list[Cell]:
-    """Protections and clean images against every adversary, one seed."""
+    """Five protections and clean images against every adversary that needs labels, one seed."""
     return [_cell(tier, method, adversary, 0) for adversary in ADVERSARIES for method in (CLEAN, *MATRIX)]
 
 
@@ -107,7 +109,7 @@ def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) 
 
 SUITES: dict[str, Suite] = {
     "main": Suite("Every protection against standard training", main),
-    "matrix": Suite("Protections against adversaries", matrix),
+    "matrix": Suite("Five protections against adversaries", matrix),
     "rates": Suite("Only a share of the images protected", rates),
     "agreement": Suite("What undoes which protection", agreement),
     "victims": Suite("Optimised protections and other victims", victims),

@@ -20,6 +20,7 @@ from unlearnable.tables.records import (
 from unlearnable.tables.table import Name, Table
 
 OWN = "its own"
+FEW = 3  # so many that are missing are named
 
 
 def matrix(records: Sequence[Result], cells: Sequence[Cell] | None = None) -> tuple[Grid, ...]:
@@ -54,7 +55,8 @@ def worst(grid: Grid) -> Table:
         there, standard = found[adversary], found.get("standard")
         change = "-" if there.change is None else signed(there.change)
         usual = "-" if standard is None else spread(standard.values)
-        measured = f"{len(found)} of {len(grid.rows)}"
+        missing = [row for row in grid.rows if row not in found]
+        measured = f"{len(found)} of {len(grid.rows)}" + f", not {', '.join(missing)}" * (0 < len(missing) <= FEW)
         rows.append((Name(column), Name(adversary), spread(there.values), change, usual, measured))
     head = (
         "protection",

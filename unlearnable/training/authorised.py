@@ -134,7 +134,9 @@ class Authorised:
     def check(self, data: ImageSet) -> None:
         """Raises ValueError where images have another size than the network was given for, or other classes."""
         if data.size != self.size:
-            raise ValueError(f"the bundle is for images of {self.size} pixels, these have {data.size}")
+            raise ValueError(
+                f"the bundle is for images of {self.size} pixels, these have {data.size}: take them at size {self.size}"
+            )
         if len(data.classes) != self.count:
             raise ValueError(f"the bundle is for {self.count} classes, these images have {len(data.classes)}")
         if isinstance(self.classes, tuple) and not self.knows(data.classes):
