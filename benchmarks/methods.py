@@ -81,6 +81,26 @@ def _adversaries(name: str) -> Iterator[str]:
             )
 
 
+def against(adversary: str) -> str:
+    """What an adversary gets from every protection that it was measured on, beside standard training."""
+    found: dict[str, dict[str, list[Result]]] = {PLAIN.adversary: defaultdict(list), adversary: defaultdict(list)}
+    for record in _records("matrix"):
+        if record.cell.adversary in found:
+            found[record.cell.adversary][record.cell.protection].append(record)
+    names = [name for name in (CLEAN, *found[PLAIN.adversary]) if name in found[adversary]]
+    head = f"| trained on | as it is | after `{adversary}` |\n|---|---|---|"
+    rows = [
+        f"| `{name}` | {' | '.join(_accuracy(of[name]) for of in found.values())} |" for name in dict.fromkeys(names)
+    ]
+    if not rows:
+        return "No record yet: `unlearnable bench matrix` measures it."
+    return "\n".join([head, *rows]) + f"\n\n{where([one for of in found[adversary].values() for one in of])}."
+
+
+def _accuracy(records: Sequence[Result]) -> str:
+    return tables.spread([record.accuracy for record in records])
+
+
 def _most(rows: list[tuple[float, str, list[float], list[float]]]) -> list[tuple[float, str, list[float], list[float]]]:
     return sorted(rows, key=lambda row: (-row[0], row[1]))
 

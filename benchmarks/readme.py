@@ -261,6 +261,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/report.md": {"survival": survival},
     **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},
 }  # fmt: skip
+PAGES |= {f"docs/adversaries/{name}.md": {"measured": partial(methods.against, name)} for name in ("dvae", "purify")}
 PAGES["docs/uge.md"]["authorised"] = partial(authorised.table, RESULTS / "quick")
 
 
