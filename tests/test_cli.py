@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from commands import Command, refused
+from PIL import Image
 
 from unlearnable import __version__, job
 from unlearnable.cli.answer import printable
 from unlearnable.cli.verbs import VERBS
-from unlearnable.doctor import EXTRAS
+from unlearnable.doctor import EXTRAS, formats
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 
@@ -191,6 +192,14 @@ def test_doctor_says_what_is_here_and_that_all_is_well(command: Command) -> None
 def test_doctor_knows_every_extra() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
     assert set(EXTRAS) == project["optional-dependencies"].keys() - {"dev", "docs", "slow"}
+
+
+def test_doctor_says_no_of_a_package_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pillow_heif.py").write_text("raise OSError('libheif.so.1 is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pillow_heif", raising=False)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    assert formats()["HEIF"] == "no"
 
 
 def test_doctor_says_what_to_do_where_a_check_fails(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

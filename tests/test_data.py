@@ -37,6 +37,15 @@ def test_an_archive_gives_what_its_folder_gives(folder: Path, tmp_path: Path) ->
     assert load_labelled(tmp_path / "pack.zip")[0].fingerprint == load_labelled(folder)[0].fingerprint
 
 
+def test_a_fingerprint_is_of_the_pixels_in_whatever_order_they_lie(small: ImageSet) -> None:
+    turned = small.with_images(small.images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))
+    assert not turned.images.is_contiguous()
+    assert turned.fingerprint == small.fingerprint
+    assert small.with_images(turned.images.flip(0).mT).fingerprint != small.fingerprint
+    one = small.with_images(small.images[:1].expand(len(small), -1, -1, -1))
+    assert one.fingerprint != blank(small.labels, small.classes, 16).fingerprint
+
+
 def test_another_size_squashes_the_whole_picture(folder: Path) -> None:
     assert load_labelled(folder, 9)[0].images.shape == (12, 3, 9, 9)
 

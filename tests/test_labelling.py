@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from unlearnable import labelling
 from unlearnable.data import ImageSet
 from unlearnable.labelling import groups_of, relabel, scores
+from unlearnable.protections._clusterwise import clustered
+from unlearnable.run import Run
 
 
 def test_groups_keep_classes_whole_and_unknown_labels_unknown(small: ImageSet) -> None:
@@ -34,6 +39,36 @@ def test_groups_of_a_file(small: ImageSet, tmp_path: Path) -> None:
         groups_of(f"groups:{file}", small, seed=0)
     with pytest.raises(ValueError, match="must be JSON of the form"):
         groups_of(f"groups:{tmp_path / 'nowhere.json'}", small, seed=0)
+
+
+def test_a_class_of_two_groups_is_refused(small: ImageSet, tmp_path: Path) -> None:
+    file = tmp_path / "groups.json"
+    file.write_text(json.dumps({"low": list("01234"), "high": list("3456789")}))
+    with pytest.raises(ValueError, match="puts 3, 4 in more groups than one: each class belongs to one"):
+        groups_of(f"groups:{file}", small, seed=0)
+
+
+def test_a_number_of_groups_that_is_no_number_is_refused(small: ImageSet) -> None:
+    with pytest.raises(ValueError, match=r"relabel must be kmeans:K, .*, got 'kmeans:²'"):
+        groups_of("kmeans:²", small, seed=0)
+
+
+def test_k_means_adds_up_in_one_order_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Watched(KMeans):
+        def fit(self, points: object) -> KMeans:
+            threads.extend(found["num_threads"] for found in threadpool_info() if found["user_api"] == "openmp")
+            return super().fit(points)
+
+    monkeypatch.setattr(labelling, "KMeans", Watched)
+    points = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
+    with threadpool_limits(4):
+        labelling.kmeans(points, 2, seed=0)
+        clustered(points, 2, Run())
+        scores(points, [2], seed=0)
+        assert 4 in [found["num_threads"] for found in threadpool_info()]
+    assert set(threads) == {1}
 
 
 def test_names_of_animals_and_vehicles_fall_apart() -> None:

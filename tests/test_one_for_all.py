@@ -149,6 +149,12 @@ def test_half_precision_networks_and_a_last_batch_of_one(short: OneForAll, small
     assert all(w.isfinite().all() for w in fitted.weights.values())
 
 
+def test_surrogates_of_one_place_take_a_last_batch_of_one(short: OneForAll, small: ImageSet, run: Run) -> None:
+    """vgg16 leaves one value a channel of 16 pixels, of which batch normalisation has no variance."""
+    method = replace(short, surrogates=("vgg16",), steps=2, batch=16)
+    assert all(w.isfinite().all() for w in method.fit(small.subset(torch.arange(17)), run).weights.values())
+
+
 def test_it_goes_on_from_weights_that_fit_left(short: OneForAll, small: ImageSet, run: Run, tmp_path: Path) -> None:
     first = short.fit(small, run)
     perturbation.save(tmp_path, first, {})

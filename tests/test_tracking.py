@@ -127,6 +127,20 @@ def test_the_command_line_notes_a_victim_s_accuracy(tmp_path: Path, capsys: pyte
     assert str(tmp_path) not in flags, "where folders lie is nobody's business"
 
 
+def test_a_tracker_hears_of_no_folder_also_where_none_is_yet(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_digits(tmp_path / "private" / "in", 2)
+    (tmp_path / "private" / "recipe.yaml").write_text("patch: 4\n")
+    words = ["fit", "lsp:imagenet", "private/in", "private/a/out", "--config", "private/recipe.yaml", "--quiet"]
+    assert main([*words, "--track", "tensorboard:private/runs"]) == 0
+    assert {flag: kept.flags[flag] for flag in ("verb", "method", "source", "out", "patch")} == {
+        "verb": "fit", "method": "lsp:imagenet", "source": "in", "out": "out", "patch": "4"
+    }  # fmt: skip
+    assert not [value for value in kept.flags.values() if "private" in value or tmp_path.name in value]
+
+
 def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], str]:
     """What TensorBoard's own reader finds: (step, value) by tag, and the text."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

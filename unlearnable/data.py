@@ -54,9 +54,15 @@ class ImageSet:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((tuple(self.images.shape), self.classes)).encode())
         digest.update(self.labels.contiguous().numpy().tobytes())
-        if self.images.is_contiguous():  # a blank set has no pixels of its own
-            digest.update(self.images.numpy().tobytes())
+        if not self._blank:
+            digest.update(self.images.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+    @property
+    def _blank(self) -> bool:
+        """Is one value all that there is of the pixels, as `blank` has it?"""
+        steps = [step for step, count in zip(self.images.stride(), self.images.shape, strict=True) if count > 1]
+        return not self.images.is_contiguous() and not any(steps)
 
     def with_images(self, images: Bytes) -> "ImageSet":
         """The same labels on other pixels."""

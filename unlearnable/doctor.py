@@ -6,6 +6,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
@@ -102,7 +103,7 @@ def examine(run: Run) -> Report:
 def formats() -> dict[str, str]:
     """What Pillow does here with every format that collections may hold: read and write, read, or no."""
     Image.init()
-    if importlib.util.find_spec("pillow_heif") is not None:
+    with suppress(Exception):  # missing or broken: then Pillow does not know HEIF
         from pillow_heif import register_heif_opener
 
         register_heif_opener()

@@ -6,16 +6,22 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
+from jsonargparse import Namespace
+
 from unlearnable import __version__
+from unlearnable.addresses import is_address
 from unlearnable.cli.answer import printable
-from unlearnable.cli.parsing import UsageError, nearest, parse, parser
+from unlearnable.cli.parsing import Parser, UsageError, nearest, parse, parser
 from unlearnable.cli.progress import listening
 from unlearnable.cli.progress import to_stderr as _tell
 from unlearnable.cli.verbs import VERBS
 
 COULD_NOT_START, STOPPED, PIPE_CLOSED = 2, 130, 141
+_FOLDERS = "out", "data"
+_UNTOLD = "config", "track"  # what is in a recipe is told flag by flag; the tracker knows its own name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,13 +74,11 @@ def _verb(name: str, words: list[str]) -> int:
 
         if not verb.ranks and ranks.announced() > 1:
             raise UsageError(f"{name} runs as one process; torchrun is for {', '.join(_shared())}")
-        from unlearnable.provenance import bare
         from unlearnable.tracking import tracked
 
         with ranks.joined():
             run = Run(args.seed or 0, args.device, listener=listener)
-            typed = {flag: bare(str(value)) for flag, value in args.items() if value is not None}
-            with tracked(run, args.get("track"), {"verb": name, **typed}, _tell) as watched:
+            with tracked(run, args.get("track"), {"verb": name, **_noted(args, asked)}, _tell) as watched:
                 answer, first = verb.work(args, watched), run.first
     if not first:
         return int(answer.unwell)
@@ -84,6 +88,15 @@ def _verb(name: str, words: list[str]) -> int:
         _tell(printable(answer.advice))
     _answer(json.dumps(answer.json) if args.json else answer.text)
     return int(answer.unwell)
+
+
+def _noted(args: Namespace, asked: Parser) -> dict[str, str]:
+    """What a tracker is told of the arguments: of a place the last part only, also where nothing is there yet."""
+    from unlearnable.provenance import bare
+
+    places = {*asked.places, *_FOLDERS}
+    said = {flag: str(value) for flag, value in args.items() if value is not None and flag not in _UNTOLD}
+    return {flag: Path(v).name if flag in places and not is_address(v) else bare(v) for flag, v in said.items()}
 
 
 def _shared() -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float32
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from unlearnable.encoders import Vectors
+from unlearnable.labelling import kmeans
 from unlearnable.perturbation import kind
 from unlearnable.pixels import Index, Labels, Pixels
 from unlearnable.protections._encoded import kept
@@ -56,8 +56,7 @@ def clustered(features: Vectors, clusters: int, run: Run) -> tuple[Centres, Inde
 
     Raises ValueError for fewer distinct images than clusters.
     """
-    points = features.numpy()
-    if (distinct := len(np.unique(points.round(_SAME), axis=0))) < clusters:
+    if (distinct := len(np.unique(features.numpy().round(_SAME), axis=0))) < clusters:
         raise ValueError(f"{distinct} distinct images make no {clusters} clusters: ask for {distinct} at most")
-    found = KMeans(clusters, n_init=4, random_state=run.number("clusters")).fit(points)
+    found = kmeans(features, clusters, run.number("clusters"))
     return torch.from_numpy(found.cluster_centers_), torch.from_numpy(found.labels_).to(torch.int64)

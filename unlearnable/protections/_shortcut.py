@@ -115,6 +115,8 @@ class Shortcut:
         return {"networks": self.networks, "surrogates": self.optimiser}
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, Figures]:
+        if len(rows) == 1:  # batch normalisation has no variance over one image
+            rows, protected = rows.repeat(2), protected.repeat(2, 1, 1, 1)
         network = self.networks[step % len(self.networks)].train()
         shown = resized(protected.clamp(0, 1), self.grid, self.grid)
         view = self.schooling.view(shown, self.run.rng("concepts-view", step))

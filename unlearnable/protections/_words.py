@@ -22,13 +22,14 @@ def check_words(method: object) -> None:
 
 def check_numbers(method: object) -> None:
     """Raises ValueError for a field that holds a number outside its range: what one counts is 1 or more, a rate or size
-    above 0, a weight 0 or more; a count that may be None may be 0 too."""
+    above 0, a weight 0 or more; a count that may be None may be 0 where `init` says what is there without any."""
     for name, allowed in get_type_hints(type(method)).items():
         value = getattr(method, name, None)
         if isinstance(value, bool) or not isinstance(value, int | float) or name in _ANY:
             continue
         whole = allowed is int or int in get_args(allowed)
-        least = 1 if whole and allowed is int and name not in _MAY_BE_ZERO else 0
+        given = allowed is not int and getattr(method, "init", None) is not None
+        least = 1 if whole and not given and name not in _MAY_BE_ZERO else 0
         above = not whole and name in _ABOVE_ZERO
         if not math.isfinite(value) or value < least or (above and value == 0):
             raise ValueError(f"{name} must be {f'above {least}' if above else f'{least} or more'}, got {value!r}")
