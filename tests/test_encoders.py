@@ -327,8 +327,9 @@ def test_what_the_hub_gives_is_named_with_its_commit(
 ) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def snapshot(repository: str, revision: str | None, allow_patterns: list[str]) -> str:
+    def snapshot(repository: str, revision: str | None, allow_patterns: list[str], local_files_only: bool) -> str:
         asked.append((repository, revision))
+        assert not local_files_only
         assert not any(".bin" in pattern for pattern in allow_patterns)
         return str(shutil.copytree(clip_folder, tmp_path / COMMIT, dirs_exist_ok=True))
 

@@ -245,7 +245,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(
 def test_another_encoder_and_one_that_is_gone_are_refused(eyes: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="'nowhere', which is no folder here"):
         network.Whole(replace(random(eyes, run), encoder="nowhere"))
-    monkeypatch.setattr(network, "encoder", lambda name: object())
+    monkeypatch.setattr(network, "encoder", lambda name, fetch: object())
     with pytest.raises(ValueError, match="export takes generators whose encoder is a mini, this one's is 'clip:x'"):
         network.Whole(replace(random(eyes, run), encoder="clip:x"))
 

@@ -10,6 +10,7 @@ from jobs import crop, flat, folder, job, manifest, noise, put, tree
 
 from unlearnable.job import fit, fitting, verify
 from unlearnable.perturbation import load
+from unlearnable.pretrained import FittedProtection
 from unlearnable.protections import protection
 from unlearnable.run import Progress, Run
 
@@ -152,6 +153,16 @@ def test_places_of_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no fitted protection"):
         job(source, tmp_path / "dst", method=str(source))
     assert not (tmp_path / "dst").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_weights_that_were_cut_short_are_refused(tmp_path: Path, share: float) -> None:
+    out = fitted(folder(tmp_path / "src"), tmp_path / "out")
+    weights = out / "perturbation.safetensors"
+    weights.write_bytes(weights.read_bytes()[: int(share * weights.stat().st_size)])
+    for read in (load, FittedProtection.from_pretrained):
+        with pytest.raises(ValueError, match=f"{out} holds no fitted protection"):
+            read(out)
 
 
 @pytest.mark.parametrize("name", ["README.md", "dog.png", "perturbation.safetensors"])

@@ -1,5 +1,6 @@
 """Noise fitted to some images, given to others of other classes and sizes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ def test_what_cannot_be_lent_is_refused(small: ImageSet, run: Run) -> None:
         lend(SampleWise(torch.zeros(1, 3, 8, 8)))
     with pytest.raises(ValueError, match=r"\(Patches\) is no noise of images or classes"):
         lend(protection("lsp").fit(small, run))
+    with pytest.raises(ValueError, match="lent by class, 6 of its 6 images have none: fit it with labels"):
+        lend(replace(sample_wise(), labels=torch.full((6,), -1)))
 
 
 def test_a_fit_keeps_the_labels_of_its_images(small: ImageSet, run: Run) -> None:

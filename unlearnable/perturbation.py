@@ -9,11 +9,13 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float32, Int64
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
+from unlearnable.encoders import Encoder
 from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
 from unlearnable.run import Run, write_atomically
 
@@ -39,6 +41,15 @@ class Scaling(Protocol):
 
     def within(self, eps: float) -> Perturbation:
         """The same with no value above eps, in units of the 0..1 range."""
+        ...
+
+
+@runtime_checkable
+class Seeing(Protocol):
+    """A perturbation that looks at images through an encoder."""
+
+    def eyes(self) -> Encoder:
+        """The encoder, opened when it is first asked for. Raises ValueError where it is not to be had or is another."""
         ...
 
 
@@ -135,6 +146,8 @@ def lend(found: Perturbation) -> Lent:
         old = "was fitted before labels were kept with it: fit it again"
         why = old if isinstance(found, SampleWise) else "is no noise of images or classes, which alone can be lent"
         raise ValueError(f"what was fitted ({type(found).__name__}) {why}")
+    if unknown := int((labels < 0).sum()):
+        raise ValueError(f"noise is lent by class, {unknown} of its {len(labels)} images have none: fit it with labels")
     counts = torch.bincount(labels)
     counts = counts[counts > 0]
     starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
@@ -213,7 +226,7 @@ def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
             else:
                 found[outer] = tensor
         return KINDS[config["kind"]](**found, **config["values"]), config
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(
             f"{folder} holds no fitted protection (config.json, perturbation.safetensors): {error}"
         ) from None

@@ -65,12 +65,13 @@ class Clip:
         return self
 
 
-def load(place: str, template: str = Clip.template) -> Clip:
+def load(place: str, template: str = Clip.template, fetch: bool = True) -> Clip:
     """The CLIP of a folder, which needs no network, or else of a hub repository: OWNER/NAME or OWNER/NAME@REVISION.
 
-    What came from the hub is named with its commit. Raises ValueError where transformers, the network or a file is
-    missing, where the folder holds another model, or one that would have to be unpickled.
+    What came from the hub is named with its commit; without `fetch` only its cache is looked at. Raises ValueError
+    where transformers, the network or a file is missing, where the folder holds another model, or one that would have
+    to be unpickled.
     """
-    folder, name = clip_files.located(place)
+    folder, name = clip_files.located(place, fetch)
     model, tokenizer, mean, std = clip_files.opened(folder)
     return Clip(f"clip:{name}", model.float().eval().requires_grad_(False), tokenizer, mean, std, template)

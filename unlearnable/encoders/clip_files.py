@@ -27,10 +27,11 @@ _imported = partial(imported, what="CLIP", extra="clip")
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 
-def located(place: str) -> tuple[Path, str]:
+def located(place: str, fetch: bool = True) -> tuple[Path, str]:
     """The folder that a place stands for, and its name: a folder's own, or OWNER/NAME@COMMIT of the hub.
 
-    Only what is no folder is asked of the hub. Raises ValueError where that gives nothing, saying which files to bring.
+    Only what is no folder is asked of the hub, without `fetch` of its cache alone. Raises ValueError where that gives
+    nothing, saying which files to bring or how to fetch them.
     """
     if Path(place).is_dir():
         return Path(place), place
@@ -40,8 +41,17 @@ def located(place: str) -> tuple[Path, str]:
     library, hub = _imported("transformers"), _imported("huggingface_hub")
     try:
         with _quiet(library):
-            found = Path(hub.snapshot_download(repository, revision=revision or None, allow_patterns=_FETCHED))
+            found = Path(
+                hub.snapshot_download(
+                    repository, revision=revision or None, allow_patterns=_FETCHED, local_files_only=not fetch
+                )
+            )
     except Exception as error:  # each library of the network has its own
+        if not fetch:
+            raise ValueError(
+                f"{place} is not in the hub's cache here, and what only a fitted protection names is not fetched: "
+                f"where you trust it, unlearnable.encoders.encoder('clip:{place}') in Python fetches it"
+            ) from None
         raise ValueError(
             f"{place} is no folder here and the hub does not give it ({_line(error)}): "
             f"bring a folder with {', '.join(_NEEDED)}, and say clip:FOLDER"

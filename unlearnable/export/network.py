@@ -23,7 +23,7 @@ class Whole(nn.Module):
 
     def __init__(self, found: Generated) -> None:
         super().__init__()
-        eyes = encoder(found.encoder)  # one of its own: its resizing is changed
+        eyes = encoder(found.encoder, fetch=False)  # one of its own: its resizing is changed
         if not isinstance(eyes, Mini):
             raise ValueError(f"export takes generators whose encoder is a mini, this one's is {found.encoder!r}")
         eyes.network.body.resize = Squashed(eyes.sizes.side)

@@ -78,7 +78,7 @@ def folder_of(method: str) -> Path | None:
 
 
 def _fitted_choice(folder: Path, eps: float | None) -> Choice:
-    perturbation, config = perturbations.load(folder)
+    perturbation, config = _opened(folder)
     try:
         method = _protection(config)
     except (KeyError, TypeError, ValueError) as error:
@@ -155,7 +155,7 @@ def load(folder: Path, budget: Budget, lend: bool = False) -> Ready:
     """What `fit_pictures` saved, as strong as the budget allows where that can be; to lend: for other pictures and
     classes. Raises ValueError where there is none, or none that can be lent.
     """
-    perturbation, config = perturbations.load(folder)
+    perturbation, config = _opened(folder)
     if lend:
         perturbation, config = perturbations.lend(perturbation), config | {"unreadable": []}
     if isinstance(perturbation, perturbations.Scaling):
@@ -165,6 +165,14 @@ def load(folder: Path, budget: Budget, lend: bool = False) -> Ready:
         return Ready(perturbation, known, config["pictures"], frozenset(config["unreadable"]))
     except KeyError as error:
         raise ValueError(f"{folder}/config.json has no {error}: fit the protection again") from None
+
+
+def _opened(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
+    """What a folder holds; what it looks through is there too, or is refused once, and not by every picture."""
+    perturbation, config = perturbations.load(folder)
+    if isinstance(perturbation, perturbations.Seeing):
+        perturbation.eyes()
+    return perturbation, config
 
 
 def pictures_of(source: Collection) -> list[Item]:

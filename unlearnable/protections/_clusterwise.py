@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from unlearnable.encoders import Vectors
+from unlearnable.encoders import Encoder, Vectors
 from unlearnable.labelling import kmeans
 from unlearnable.perturbation import kind
 from unlearnable.pixels import Index, Labels, Pixels
@@ -23,8 +23,7 @@ _SAME = 5  # decimals to which the features of the same image agree
 class ClusterWise:
     """x + the delta of the centre that its features are nearest to; serves new images, and reads no label.
 
-    encoder: its name, looked up when it is first needed. A call raises ValueError where it is not to be had any more,
-    or gives other features than those that the centres were found in.
+    encoder: its name, looked up when it is first needed. A call raises ValueError as `eyes` does.
     """
 
     delta: Float32[Tensor, "k 3 s s"]
@@ -35,15 +34,20 @@ class ClusterWise:
     def size(self) -> int:
         return self.delta.shape[-1]
 
-    @torch.no_grad()
-    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+    def eyes(self) -> Encoder:
+        """What finds the centre. Raises ValueError where it is not to be had any more, or gives other features than
+        those that the centres were found in."""
         found = kept(self.encoder)
         if found.dimension != self.centres.shape[1]:
             raise ValueError(
                 f"the encoder {self.encoder!r} gives {found.dimension} features, this protection was fitted to "
                 f"{self.centres.shape[1]}: bring that encoder back, or fit again"
             )
-        return x + self.delta[nearest(found.image(x), self.centres)]
+        return found
+
+    @torch.no_grad()
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        return x + self.delta[nearest(self.eyes().image(x), self.centres)]
 
 
 def nearest(features: Vectors, centres: Centres) -> Index:

@@ -18,16 +18,19 @@ Change = Float32[Tensor, "#n c h w"]  # of each image, or one of all
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The images of a fit as an encoder sees them."""
+    """The images of a fit as an encoder sees them. name: of the encoder as it was asked for, and of one from the hub
+    with its commit: what is kept with what is fitted."""
 
     images: Bytes
     encoder: Encoder
     run: Run
+    name: str
 
     @staticmethod
     def through(name: str, data: ImageSet, run: Run) -> "Seen":
         """On the run's device. Raises ValueError where there is no encoder of that name."""
-        return Seen(run.near(data.images), encoder(name).to(run), run)
+        found = encoder(name).to(run)
+        return Seen(run.near(data.images), found, run, found.name if name.startswith("clip:") else name)
 
     def clean(self, rows: Index) -> Pixels:
         """Some images as 0..1, on the run's device."""
@@ -56,9 +59,10 @@ def looked(encoder: Encoder, proposed: Pixels, run: Run) -> Vectors:
 
 @lru_cache(maxsize=2)
 def kept(name: str) -> Encoder:
-    """The encoder that a perturbation was fitted with, on the CPU. Raises ValueError where it is not to be had."""
+    """The encoder that a perturbation was fitted with, on the CPU; never fetched, for the folder that names it may be
+    somebody else's. Raises ValueError where it is not to be had."""
     try:
-        return encoder(name)
+        return encoder(name, fetch=False)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"this protection was fitted with the encoder {name!r}, which cannot be had: {error}"

@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unlearnable import perturbation
+from unlearnable.encoders import Encoder
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Generator, Head, bounded
 from unlearnable.models.stored import restored, stored
@@ -36,7 +37,7 @@ class Generated:
     """x + eps times what the generator says of it and of what the encoder sees; serves any image, reads no label.
 
     weights: of the generator; grid: the side at which it works, in pixels; size: that of the largest image it takes.
-    A call raises ValueError where the encoder is not to be had any more, or sees in other dimensions.
+    A call raises ValueError as `eyes` does.
     """
 
     weights: dict[str, Tensor]
@@ -57,14 +58,19 @@ class Generated:
         """The generator, frozen."""
         return restored(lambda: generator(self.shape, self.width, self.blocks, self.code), self.weights)
 
-    @torch.no_grad()
-    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+    def eyes(self) -> Encoder:
+        """What it is told by. Raises ValueError where that is not to be had any more, or sees in other dimensions."""
         eyes = kept(self.encoder)
         if eyes.dimension != self.code:
             raise ValueError(
                 f"the encoder {self.encoder!r} sees in {eyes.dimension} dimensions, this protection was fitted with "
                 f"{self.code}: bring that encoder back, or fit again"
             )
+        return eyes
+
+    @torch.no_grad()
+    def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
+        eyes = self.eyes()
         # one at a time: convolutions of a larger batch round otherwise, and cost a processor no less
         changes = [said(self.network, one, eyes.image(one), self.grid, self.eps, self.head) for one in x.split(1)]
         return x + torch.cat(changes)

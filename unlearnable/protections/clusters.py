@@ -102,7 +102,7 @@ class Clusters:
                 raise ValueError(f"the generator of cluster {i} could not be trained: not finite at lr {self.lr:g}")
             run.report("clusters", step + 1, total, figures)
         run.gather(delta)
-        return ClusterWise(delta, centres, self.encoder)
+        return ClusterWise(delta, centres, seen.name)
 
     def targets(self, run: Run) -> Index:
         """For each cluster another one: a permutation that leaves none where it is."""

@@ -102,9 +102,8 @@ class OneForAll(Staged):
     def fit(self, data: ImageSet, run: Run) -> Generated:
         """Trains the generator; ranks share batches and take the mean of their gradients."""
         seen = Seen.through(self.encoder, data, run)
-        make = Make(
-            self.generator, self.width, self.blocks, seen.encoder.dimension, self.encoder, self.head, self.grid
-        )  # fmt: skip
+        code = seen.encoder.dimension
+        make = Make(self.generator, self.width, self.blocks, code, seen.name, self.head, self.grid)
         init = None if self.init is None else SHIPPED if self.init == "shipped" else Path(self.init)
         if init is not None and self.steps == 0:
             return make.given(init).within(self.budget.eps)
