@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from unlearnable.cli import main
 from unlearnable.encoders import encoder
 from unlearnable.export import checking, exporting, network
 from unlearnable.export.checking import Difference
-from unlearnable.files import decode
 from unlearnable.models.stored import stored
 from unlearnable.perturbation import ClassWise, SampleWise
 from unlearnable.pixels import LINF8, Budget
@@ -121,16 +119,6 @@ def test_the_python_of_the_docs_gives_what_protect_gives(
     assert difference.max() <= 1
     assert (difference > 0).sum() <= -(-difference.size // 10_000)
     assert 6 <= np.abs(found - original).max() <= 8
-
-
-def test_a_grey_picture_gets_the_same_from_the_file(shipped: Path) -> None:
-    file = BytesIO()
-    with Image.open(FLOWER) as flower:
-        flower.convert("L").resize((200, 150)).save(file, "PNG")
-    found, budget = exporting.generator("one_for_all", None)
-    assert checking.compared(found, budget, shipped, [decode(file.getvalue(), "grey.png")]).small
-    said = checking.opened(shipped).session.get_modelmeta().custom_metadata_map["use"]
-    assert "times their root mean square over that of the mean, 4 times at most" in " ".join(said.split())
 
 
 def test_the_file_takes_every_side(shipped: Path) -> None:

@@ -21,9 +21,9 @@ _USE = """\
 1. side = min({side}, the longer side of the picture in pixels).
 2. view: the whole picture, 8-bit RGB, squashed to side x side, bilinear and antialiased, to 8 bits: Pillow's
    picture.resize((side, side), Image.Resampling.BILINEAR). As float32 in 0..1, shape (1, 3, side, side).
-3. change: this network's output, of the same shape, in 0..1 units, none above eps. Of a grey picture take the mean of
-   its three channels, times their root mean square over that of the mean, 4 times at most.
+3. change: this network's output, of the same shape, in 0..1 units, none above eps.
 4. Resize the change, never the picture, to the picture's width and height: bilinear, antialiased where it shrinks.
+   Of a grey picture take the mean of the three channels.
 5. Times 255, round to nearest (half to even), clip to -levels..levels, add to the 8-bit picture, clip to 0..255.
 6. Save without loss, as PNG for example: JPEG would spoil the change."""
 

@@ -18,7 +18,6 @@ from unlearnable.pixels import UNBOUNDED, Budget, Depth, Stored, levels_changed,
 
 IN_ONE_PIECE = 4 << 20
 """Pictures of up to so many pixels are worked on whole, larger ones block by block."""
-_STRONGER = 4  # what says less in grey was meant as a colour: more would be another change
 _BLOCK = 1 << 16  # small enough that its intermediate values stay in the processor's cache
 
 Block = tuple[slice, slice]
@@ -53,15 +52,7 @@ def protected(picture: Picture, perturbation: Perturbation, label: int, row: int
     if np.array_equal(view, picture.planes):  # exact by construction: x + (proposed - x) need not be
         return _planes(release(_stored(view), proposed, budget), picture.planes)
     delta = proposed - x
-    return add(picture.planes, delta if picture.planes.shape[2] == 3 else in_grey(delta, budget), budget)
-
-
-def in_grey(delta: Float32[Tensor, "1 3 h w"], budget: Budget) -> Float32[Tensor, "1 1 h w"]:
-    """The change of a grey picture: the mean of what the three channels say, as strong as they are (root mean square),
-    which takes 4 times at most. Where no budget bounds it, it is what values become, and stays the mean."""
-    mean = delta.mean(1, keepdim=True)
-    said, left = (float(change.double().square().mean().sqrt()) for change in (delta, mean))
-    return mean if budget.norm == "none" or not left else mean * min(said / left, _STRONGER)
+    return add(picture.planes, delta if picture.planes.shape[2] == 3 else delta.mean(1, keepdim=True), budget)
 
 
 def add(planes: Samples, delta: Delta, budget: Budget, in_one_piece: int = IN_ONE_PIECE) -> Samples:
