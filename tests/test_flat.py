@@ -120,6 +120,19 @@ def test_protect_names_pictures_on_which_the_change_shows(method: str, command: 
     assert (weak.code, weak.json["showing"], weak.err) == (0, 0, "")
 
 
+def test_protect_says_how_many_pictures_are_grey(command: Command, tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for number in range(3):
+        put(source / f"{number}.png", noise(number, 40).convert("L" if number else "RGB"))
+    ended = command("protect", source, "out", "--json", "--quiet")
+    (line,) = ended.err.splitlines()
+    assert "grey: 2 of 3 pictures have one channel and take the mean of three channels' changes" in line
+    noted = {
+        name.decode(): "grey: changed by the mean" in notes for name, notes in manifest(Path("out"), "name, notes")
+    }
+    assert noted == {"0.png": False, "1.png": True, "2.png": True}
+
+
 def test_many_are_counted_and_the_worst_three_named_whenever_they_were_done(command: Command, tmp_path: Path) -> None:
     source = tmp_path / "src"
     for number in range(5):

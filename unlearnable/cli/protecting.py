@@ -146,15 +146,21 @@ def _engine(name: Literal["local", "ray"]) -> "Engine":
 
 
 def _advice(done: "Summary", place: str) -> str:
-    """Where the change shows, and what to do; nothing where it does not."""
-    if not done.showing:
-        return ""
-    more = done.showing - len(done.shown_most)
-    named = ", ".join(done.shown_most) + (f" and {more} more" if more else "")
-    return (
-        f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen "
-        f"({named}; flat_step in {place}): a smaller --eps shows less, and protects less"
-    )
+    """Where the change shows, which pictures cannot hold it, and what to do; nothing where there are none."""
+    said = []
+    if done.showing:
+        more = done.showing - len(done.shown_most)
+        named = ", ".join(done.shown_most) + (f" and {more} more" if more else "")
+        said.append(
+            f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen"
+            f" ({named}; flat_step in {place}): a smaller --eps shows less, and protects less"
+        )
+    if done.grey:
+        said.append(
+            f"grey: {done.grey} of {done.protected} pictures have one channel and take the mean of three channels' "
+            "changes, which mostly protects little: stored as RGB they take all of it, and show it as colour"
+        )
+    return "; ".join(said)
 
 
 def _summary(done: "Summary") -> dict[str, Any]:

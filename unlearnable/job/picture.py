@@ -20,6 +20,9 @@ IN_ONE_PIECE = 4 << 20
 """Pictures of up to so many pixels are worked on whole, larger ones block by block."""
 _BLOCK = 1 << 16  # small enough that its intermediate values stay in the processor's cache
 
+GREY = "grey: changed by the mean of three channels' changes"
+"""What is noted of a picture of one channel: much of what most methods change is colour, which it cannot hold."""
+
 Block = tuple[slice, slice]
 Delta = Float32[Tensor, "1 c _ _"]  # a change in units of the 0..1 range, at any size
 

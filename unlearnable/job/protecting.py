@@ -17,6 +17,7 @@ from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
 from unlearnable.job.parallel import results
+from unlearnable.job.picture import GREY
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker, credential_of
 from unlearnable.metrics import NOTICEABLE
@@ -35,7 +36,7 @@ class Summary:
     """What a job came to. protected, copied, failed: files of the whole job, those of earlier runs included; worked,
     seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget; showing:
     pictures on whose flat areas the change shows (`metrics.flat_step`), shown_most: the names of up to three;
-    signalled: pictures that a signal was added to, None where none was asked for."""
+    signalled: pictures that a signal was added to, None where none was asked for; grey: pictures of one channel."""
 
     protected: int
     copied: int
@@ -49,6 +50,7 @@ class Summary:
     showing: int
     shown_most: tuple[str, ...]
     signalled: int | None = None
+    grey: int = 0
 
     @property
     def images_per_second(self) -> float:
@@ -128,6 +130,7 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
                 *manifest.showing(NOTICEABLE, _NAMED), manifest.noted(ADDED) if job.signals else None,
+                manifest.noted(GREY),
             )  # fmt: skip
 
 

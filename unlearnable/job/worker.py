@@ -25,7 +25,7 @@ from unlearnable.job import fitting, places
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
 from unlearnable.job.parallel import decoded
-from unlearnable.job.picture import change, protected, shown
+from unlearnable.job.picture import GREY, change, protected, shown
 from unlearnable.job.places import Job, scratch_of
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
@@ -99,6 +99,7 @@ class Worker:
             planes = protected(picture, self.perturbation, label, number, self.budget)
             name = output_name(row.name, picture.target, self.stems)
             file, notes = encode(picture, planes), picture.notes
+            notes += (GREY,) if planes.shape[2] == 1 else ()
             if self.credential is not None:
                 file = self.credential.added(file, picture.target)
                 notes += (ADDED if picture.target in MIME else f"no C2PA assertion: {picture.target} cannot hold it",)
