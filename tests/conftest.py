@@ -1,5 +1,6 @@
 """What the tests share: small real images (scikit-learn's digits), a run on the CPU, and a command line in a folder."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from unlearnable.packs import digits
 from unlearnable.run import Run
 
 torch.set_num_threads(1)  # the tests run in as many processes as there are cores, on images too small to share out
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # and so do the processes that they start
 
 
 @pytest.fixture(scope="session")

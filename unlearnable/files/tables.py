@@ -81,7 +81,7 @@ class Rows(Packable):
         items = {row: member_item(name or "", seen) for row, name in enumerate(names) if row not in empty}
         if any(item.problem or not is_picture_name(names[row] or "") for row, item in items.items()):
             return tuple(self._numbered())
-        return tuple(items.get(row) or Item(f"{row:0{digits}d}", _NO_BYTES) for row in range(len(names)))
+        return tuple(items.get(row) or Item(f"{row:0{digits}d}", NO_BYTES) for row in range(len(names)))
 
     def _empty(self) -> set[int]:
         """The rows that hold no bytes."""
@@ -104,7 +104,7 @@ class Rows(Packable):
             data = self._bytes(row)
             kind = sniff(data[:256]) if data else None
             suffix = next((s for s, k in SUFFIXES.items() if k == kind and s != ".apng"), "")
-            yield Item(f"{row:0{digits}d}{suffix}", None if data else _NO_BYTES)
+            yield Item(f"{row:0{digits}d}{suffix}", None if data else NO_BYTES)
 
     def _bytes(self, row: int) -> bytes | None:
         chunk = max(i for i, start in enumerate(self._starts[:-1]) if start <= row)
@@ -119,7 +119,7 @@ class Rows(Packable):
         with refusing("cannot be read from the table"):
             data = self._bytes(self._rows[item.name])
         if not data:
-            raise Refused(_NO_BYTES)
+            raise Refused(NO_BYTES)
         check_size(len(data))
         return data
 
@@ -179,7 +179,7 @@ class Rows(Packable):
         return pyarrow().array(rows, old.type)
 
 
-_NO_BYTES = "the row holds no image bytes"
+NO_BYTES = "the row holds no image bytes"
 
 
 def _other_fields(was: Any, name: str) -> dict[str, Any]:

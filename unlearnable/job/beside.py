@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from unlearnable.files import Collection, Item, Packable, Refused, decode, is_picture_name, kept
 from unlearnable.files.copying import inspected
+from unlearnable.files.tables import NO_BYTES
 
 ALTERED = "labels, columns or arrays beside the pictures are not those of the originals"
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
@@ -38,7 +39,9 @@ def beside(outputs: Collection, places: Mapping[str, int], wanted: str | None) -
 
 
 def _is_pictured(outputs: Collection, item: Item) -> bool:
-    """Whether it is nothing that `protect` would copy as it is; so is what cannot be read."""
+    """Whether it is nothing that `protect` would copy as it is; so is what cannot be read, unless nothing is there."""
+    if item.problem == NO_BYTES:
+        return False
     if is_picture_name(item.name):
         return True
     try:
