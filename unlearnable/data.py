@@ -79,20 +79,23 @@ def blank(labels: Labels, classes: Sequence[str], size: int) -> ImageSet:
     return ImageSet(images, labels, tuple(classes))
 
 
-def load_labelled(path: Path, size: int | None = None, within: str = "") -> tuple[ImageSet, tuple[str, ...]]:
+def load_labelled(
+    path: Path, size: int | None = None, within: str = "", rows: Sequence[int] | None = None
+) -> tuple[ImageSet, tuple[str, ...]]:
     """A labelled folder or archive as an ImageSet, and the names of its pictures row by row; class = folder.
 
     within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
-    first picture, 64 pixels at most. Raises ValueError where there is no labelled picture, or one cannot be decoded.
+    first picture, 64 pixels at most. rows: only these of the listed pictures, so that no other is decoded. Raises
+    ValueError where there is no labelled picture, or one cannot be decoded.
     """
-    data, names, bad = load_readable(path, size, within)
+    data, names, bad = load_readable(path, size, within, rows=rows)
     if bad:
         raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0][0]!r}")
     return data, names
 
 
 def load_readable(
-    path: Path, size: int | None = None, within: str = "", what: str = "SRC"
+    path: Path, size: int | None = None, within: str = "", what: str = "SRC", rows: Sequence[int] | None = None
 ) -> tuple[ImageSet, tuple[str, ...], tuple[tuple[str, str], ...]]:
     """As `load_labelled`, without the pictures that cannot be decoded: name and reason of each come third. what: the
     argument that the path is.
@@ -102,6 +105,7 @@ def load_readable(
     with closing(open_collection(path, what)) as collection:
         listed = labelled(collection, within)
         classes, bad = _classes(listed), dict[str, str]()
+        listed = listed if rows is None else [listed[row] for row in rows]
         images, labels = torch.zeros(0, 3, 1, 1, dtype=torch.uint8), list[int]()
         for item, label in listed:
             try:

@@ -36,9 +36,8 @@ class Hosted:
 
     def split(self, split: str, size: int) -> ImageSet:
         """The rows in the order of a pack: by class, then as they come. Raises ValueError where the hub gives none."""
-        data, _ = load_labelled(self._file(split), size)
-        if wanted := getattr(self, split):
-            data = data.subset(torch.tensor(list(chain.from_iterable(starmap(range, wanted)))))
+        rows = [*chain.from_iterable(starmap(range, getattr(self, split)))] or None
+        data, _ = load_labelled(self._file(split), size, rows=rows)
         return data.subset(data.labels.argsort(stable=True))
 
     def _file(self, split: str) -> Path:
