@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
 from unlearnable.data import ImageSet
 from unlearnable.encoders import Mini
 from unlearnable.encoders.mini import CONFIG, WEIGHTS, load
+from unlearnable.labelling import kmeans
 from unlearnable.packs import load_dataset
 from unlearnable.pixels import to_float
 from unlearnable.provenance import provenance
@@ -77,7 +77,7 @@ def seen(mini: Mini, data: ImageSet) -> Any:
 
 def purity(points: Any, labels: Any, groups: int) -> float:
     """The share of points whose label is the most frequent one of their group."""
-    found = KMeans(groups, n_init=4, random_state=0).fit_predict(points)
+    found = kmeans(torch.from_numpy(points), groups, 0).labels_
     return float(sum(np.bincount(labels[found == group]).max() for group in range(groups)) / len(labels))
 
 

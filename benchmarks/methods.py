@@ -27,6 +27,20 @@ def overview() -> str:
     return "\n".join([head, *map(_line, PROTECTIONS)]) + f"\n\n{note}\n\n{listed}"
 
 
+def serving() -> str:
+    """Which methods protect pictures that they were not fitted to."""
+    always = [f"`{name}`" for name in PROTECTIONS if protection(name).transfers]
+    forms = [
+        f"`{name}:{preset}`"
+        for name, method in PROTECTIONS.items() if not protection(name).transfers
+        for preset in method.presets if protection(f"{name}:{preset}").transfers
+    ]  # fmt: skip
+    return (
+        f"{', '.join(always)} also serve pictures they never saw, and so do the forms {', '.join(forms)};\n"
+        "the others are fitted to the very images they protect, [by one engine](docs/fitting.md)."
+    )
+
+
 def _line(name: str) -> str:
     made = protection(name)
     said = paper(name).partition(": ")
@@ -87,11 +101,9 @@ def against(adversary: str) -> str:
     for record in _records("matrix"):
         if record.cell.adversary in found:
             found[record.cell.adversary][record.cell.protection].append(record)
-    names = [name for name in (CLEAN, *found[PLAIN.adversary]) if name in found[adversary]]
+    names = [name for name in dict.fromkeys((CLEAN, *found[PLAIN.adversary])) if name in found[adversary]]
     head = f"| trained on | as it is | after `{adversary}` |\n|---|---|---|"
-    rows = [
-        f"| `{name}` | {' | '.join(_accuracy(of[name]) for of in found.values())} |" for name in dict.fromkeys(names)
-    ]
+    rows = [f"| `{name}` | {' | '.join(_accuracy(of[name]) for of in found.values())} |" for name in names]
     if not rows:
         return "No record yet: `unlearnable bench matrix` measures it."
     return "\n".join([head, *rows]) + f"\n\n{where([one for of in found[adversary].values() for one in of])}."

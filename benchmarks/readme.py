@@ -14,7 +14,7 @@ from benchmarks.methods import where
 from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Result
 from unlearnable.proof.undoing import RECORDS
-from unlearnable.protections import PROTECTIONS, protection
+from unlearnable.protections import PROTECTIONS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -232,25 +232,12 @@ def tests_taken() -> str:
     return tests.sentence(json.loads(path.read_text()))
 
 
-def serving() -> str:
-    """Which methods protect pictures that they were not fitted to."""
-    always = [f"`{name}`" for name in PROTECTIONS if protection(name).transfers]
-    forms = [
-        f"`{name}:{preset}`"
-        for name, method in PROTECTIONS.items() if not protection(name).transfers
-        for preset in method.presets if protection(f"{name}:{preset}").transfers
-    ]  # fmt: skip
-    return (
-        f"{', '.join(always)} also serve pictures they never saw, and so do the forms {', '.join(forms)};\n"
-        "the others are fitted to the very images they protect, [by one engine](docs/fitting.md)."
-    )
-
-
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
         "speed": speed, "passes": passes, "closed forms": closed_forms,
-        "universal": partial(universal.table, RESULTS / "quick", "universal"), "tests": tests_taken, "serving": serving,
+        "universal": partial(universal.table, RESULTS / "quick", "universal"), "tests": tests_taken,
+        "serving": methods.serving,
     },
     "docs/cli.md": {"commands": commands.page},
     "docs/protections.md": {"protections": methods.overview},

@@ -115,9 +115,10 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
                 f"DST {shown(args.destination)!r}: {found.bad} outputs are not as they should be: nothing was put"
             )
         destination.deliver(run)
-    control = "a control: at eps 0 the pictures are as they were\n" if done.eps == eps_text(0.0) else ""
-    text = (
-        f"{control}{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
+    control = done.eps == eps_text(0.0)
+    text = "a control: at eps 0 the pictures are as they were\n" if control else ""
+    text += (
+        f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
         f"to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
@@ -128,7 +129,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         )
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
     advice = _advice(done, shown(args.destination) if destination.remote else str(done.manifest))
-    unchanged = done.protected > 0 and done.max_abs_delta == 0 and done.eps != eps_text(0.0)
+    unchanged = done.protected > 0 and done.max_abs_delta == 0 and not control
     if unchanged:
         there = shown(args.destination)
         advice = f"nothing changed: the pictures in {there} are as they were: take a larger --eps, or fit anew"

@@ -17,7 +17,7 @@ from unlearnable.perturbation import resized
 from unlearnable.pixels import Index, Pixels
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
-from unlearnable.training import forward
+from unlearnable.training import doubled, forward
 
 Figures = dict[str, Tensor]
 _BATCH = 4096
@@ -115,8 +115,7 @@ class Shortcut:
         return {"networks": self.networks, "surrogates": self.optimiser}
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, Figures]:
-        if len(rows) == 1:  # batch normalisation has no variance over one image
-            rows, protected = rows.repeat(2), protected.repeat(2, 1, 1, 1)
+        rows, protected = doubled(rows), doubled(protected)
         network = self.networks[step % len(self.networks)].train()
         shown = resized(protected.clamp(0, 1), self.grid, self.grid)
         view = self.schooling.view(shown, self.run.rng("concepts-view", step))

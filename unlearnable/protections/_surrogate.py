@@ -13,7 +13,7 @@ from unlearnable.models import build
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._pgd import frozen
 from unlearnable.run import Run
-from unlearnable.training import forward
+from unlearnable.training import doubled, forward
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,7 @@ class Surrogate:
         the network, whose errors count instead of its own, one after the other; share: what each of them counts.
         """
         self.network.train()
-        if len(x) == 1:  # batch normalisation has no variance over one image
-            x, y = x.repeat(2, 1, 1, 1), y.repeat(2)
+        x, y = doubled(x), doubled(y)
         self.optimiser.zero_grad(set_to_none=True)
         for form in forms or (self.network,):
             (share * F.cross_entropy(forward(form, x, run), y)).backward()

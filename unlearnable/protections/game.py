@@ -34,7 +34,7 @@ from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
 from unlearnable.protections._noise import Staged, drawn, read
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.run import Run
-from unlearnable.training import forward
+from unlearnable.training import doubled, forward
 
 Gradients = Sequence[Tensor]
 
@@ -91,8 +91,7 @@ class Game(Staged):
         images, labels = run.near(data.images), run.near(data.labels)
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
         for step in run.loop(self.stage, steps, state):
-            rows = drawn(len(data), self.stage, step, self.batch, run)
-            rows = rows.repeat(2) if len(rows) == 1 else rows  # batch normalisation has no variance over one image
+            rows = doubled(drawn(len(data), self.stage, step, self.batch, run))
             figures = self.turn(paint, victim, to_float(read(images, rows, run)), read(labels, rows, run), run)
             leader.step()
             follower.step()

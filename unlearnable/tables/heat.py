@@ -29,7 +29,7 @@ def heat_map(grid: Grid) -> str:
         width, height = (NARROW if close else WIDE) * len(grid.columns), HIGH * len(grid.rows)
         figure = Figure(figsize=(width, height + 1))
         axes = figure.add_axes((0, 1 / (height + 1), 1, height / (height + 1)))
-        _frame(axes, grid)
+        _frame(axes, grid, close)
         for y, row in enumerate(grid.rows):
             for x, column in enumerate(grid.columns):
                 _square(axes, x, y, grid.entries.get((row, column)), top, close)
@@ -44,12 +44,12 @@ def _description(grid: Grid) -> str:
     )
 
 
-def _frame(axes: Axes, grid: Grid) -> None:
+def _frame(axes: Axes, grid: Grid, close: bool) -> None:
     axes.set(xlim=(0, len(grid.columns)), ylim=(len(grid.rows), 0))
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    angle = 60 if len(grid.columns) > MANY else 25 if max(map(len, grid.columns)) > LONGEST else 0
+    angle = 60 if close else 25 if max(map(len, grid.columns)) > LONGEST else 0
     turned: Any = {"rotation": angle, "ha": "left", "rotation_mode": "anchor"} if angle else {}
     axes.set_xticks([x + 0.5 for x in range(len(grid.columns))], labels=grid.columns, **turned)
     axes.set_yticks([y + 0.5 for y in range(len(grid.rows))], labels=grid.rows)

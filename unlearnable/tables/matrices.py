@@ -20,7 +20,7 @@ from unlearnable.tables.records import (
 from unlearnable.tables.table import Name, Table
 
 OWN = "its own"
-FEW = 3  # so many that are missing are named
+NAMED = 3  # so many that are missing are named
 
 
 def matrix(records: Sequence[Result], cells: Sequence[Cell] | None = None) -> tuple[Grid, ...]:
@@ -56,7 +56,7 @@ def worst(grid: Grid) -> Table:
         change = "-" if there.change is None else signed(there.change)
         usual = "-" if standard is None else spread(standard.values)
         missing = [row for row in grid.rows if row not in found]
-        measured = f"{len(found)} of {len(grid.rows)}" + f", not {', '.join(missing)}" * (0 < len(missing) <= FEW)
+        measured = f"{len(found)} of {len(grid.rows)}" + f", not {', '.join(missing)}" * (0 < len(missing) <= NAMED)
         rows.append((Name(column), Name(adversary), spread(there.values), change, usual, measured))
     head = (
         "protection",

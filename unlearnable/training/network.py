@@ -24,6 +24,11 @@ def forward(network: nn.Module, x: Pixels, run: Run) -> Float32[Tensor, "n k"]:
     return logits.float()
 
 
+def doubled(batch: Tensor) -> Tensor:
+    """A batch as it is, one image twice: batch normalisation has no variance over one."""
+    return batch.repeat(2, *[1] * (batch.ndim - 1)) if len(batch) == 1 else batch
+
+
 def divergence(logits: Float32[Tensor, "n k"], other: Float32[Tensor, "n k"], temperature: float) -> Tensor:
     """Kullback-Leibler divergence of the second answers from the first, at a temperature, times its square; in nats."""
     return temperature**2 * divergences(logits, other, temperature).mean()

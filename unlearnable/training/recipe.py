@@ -15,7 +15,7 @@ from unlearnable.models import build, check, load_weights
 from unlearnable.packs import weights_file
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
-from unlearnable.training.network import Images, as_pixels, classes_given, predict
+from unlearnable.training.network import Images, as_pixels, classes_given, doubled, predict
 from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy, one_cycle
 from unlearnable.training.probing import linear_probe, neighbours
 from unlearnable.training.selfsupervised import SelfSupervised
@@ -252,8 +252,7 @@ class Recipe:
         network.train()
         right, total = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
         for batch, rows in enumerate(epoch.run.batches(len(images), self.batch, epoch.run.rng("order", epoch.epoch))):
-            if len(rows) == 1:  # batch normalisation has no variance over one image
-                rows = rows.repeat(2)
+            rows = doubled(rows)
             step = Step(epoch.run, epoch.epoch, epoch.epochs, batch)
             x, y = as_pixels(images[rows]), labels[rows]
             for augmentation in self.augment:

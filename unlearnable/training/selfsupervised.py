@@ -10,7 +10,7 @@ from torch import nn
 from unlearnable.pixels import Pixels
 from unlearnable.run import Run
 from unlearnable.training.contrastive import Contrastive
-from unlearnable.training.network import Images, as_pixels
+from unlearnable.training.network import Images, as_pixels, doubled
 from unlearnable.training.pairs import Learner, Pairs, headless
 from unlearnable.training.parts import one_cycle
 
@@ -78,9 +78,7 @@ class SelfSupervised:
     def step(self, pairs: Pairs, optimiser: torch.optim.SGD, x: Pixels, run: Run, name: str, *moment: int) -> float:
         """One step on two views of a batch; the loss before it. Ranks take the mean of their gradients."""
         pairs.train()
-        if len(x) == 1:  # batch normalisation has no variance over one image
-            x = x.repeat(2, 1, 1, 1)
-        loss, keys = pairs.loss(*self.views(x, run, name, *moment), run)
+        loss, keys = pairs.loss(*self.views(doubled(x), run, name, *moment), run)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         run.average(weight.grad for weight in pairs.parameters() if weight.grad is not None)
