@@ -1,18 +1,22 @@
 """Two processes that fit together: each owns its rows, both end with the same surrogate and the whole perturbation."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from safetensors.torch import load_file
 
 from unlearnable.packs import digits
+from unlearnable.perturbation import save
 from unlearnable.protections import protection
 from unlearnable.run import Run
 
@@ -25,43 +29,35 @@ from unlearnable.packs import digits
 from unlearnable.perturbation import save
 from unlearnable.protections import protection
 from unlearnable.run import Run, ranks
-name, values, out = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+jobs, out = json.loads(sys.argv[1]), Path(sys.argv[2])
 with ranks.joined():
-    train, _ = digits()
-    train = train.subset(torch.arange(97))
-    run = Run(0, device="cpu", precision="fp32", directory=out / "checkpoints")
-    said = []
-    run.listener = lambda event: said.append(event.stage)
-    fitted = protection(name, **values).fit(train, run)
-    save(out / f"rank{ranks.rank()}", fitted, {"said": len(said), "rows": len(run.shard(97))})
+    train = digits()[0].subset(torch.arange(97))
+    for job, (name, values) in jobs.items():
+        said = []
+        run = Run(0, "cpu", "fp32", out / job / "checkpoints", lambda event: said.append(event.stage))
+        fitted = protection(name, **values).fit(train, run)
+        save(out / job / f"rank{ranks.rank()}", fitted, {"said": len(said), "rows": len(run.shard(97))})
 """
-METHODS = {
-    "em": {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0},
-    "tap": {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20},
-    "clusters": {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1},
-    "one_for_all": {
-        "grid": 16,
-        "groups": [2, 4],
-        "steps": 2,
-        "batch": 98,
-        "width": 8,
-        "lr": 2e-3,
-        "surrogates": ["lenet", "cnn"],
-    },
-    "uge": {
-        "model": "lenet",
-        "epochs": 2,
-        "checkpoints": 2,
-        "width": 8,
-        "blocks": 1,
-        "steps": 2,
-        "batch": 98,
-        "lr": 2e-3,
-        "feature": 0.0,
-        "hacker": "cnn",
-    },
-    "sem": {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1},
+GENERATOR = {
+    "grid": 16, "groups": [2, 4], "steps": 2, "batch": 98, "width": 8, "lr": 2e-3, "surrogates": ["lenet", "cnn"],
+}  # fmt: skip
+BLIND = {"blind": True, "told": True, "match": 0.0, "undistil": 0.0, "shortcut": 1.0}
+UGE = {
+    "epochs": 2, "checkpoints": 2, "width": 8, "blocks": 1, "steps": 2, "batch": 98, "lr": 2e-3, "feature": 0.0,
+    "hacker": "cnn",
+}  # fmt: skip
+JOBS: dict[str, tuple[str, dict[str, Any]]] = {
+    "em": ("em", {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0}),
+    "sem": ("sem", {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1}),
+    "tap": ("tap", {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20}),
+    "clusters": ("clusters", {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1}),
+    "shortcut": ("one_for_all", GENERATOR | {"objective": "shortcut"}),
+    "discriminant": ("one_for_all", GENERATOR | {"objective": "discriminant"}),
+    "told": ("uge", UGE | {"model": "lenet", "undistil": 0.5}),
+    "blind": ("uge", UGE | {"model": "cnn"} | BLIND),
 }
+"""What two processes fit, one after the other: a group takes longer to start than to fit."""
+Weights = dict[str, torch.Tensor]
 
 
 def torchrun(words: list[str], made: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -79,80 +75,93 @@ def torchrun(words: list[str], made: Path | None = None) -> subprocess.Completed
     return done
 
 
-def fit(name: str, out: Path, processes: int, **values: object) -> list[dict[str, torch.Tensor]]:
-    program = out / "program.py"
-    out.mkdir(parents=True)
-    program.write_text(PROGRAM)
-    words = [str(program), name, json.dumps(METHODS[name] | values), str(out)]
-    done = torchrun(words) if processes > 1 else subprocess.run([sys.executable, *words], timeout=120)
-    assert done.returncode == 0, done.stderr
-    return [load_file(out / f"rank{rank}" / "perturbation.safetensors") for rank in range(processes)]
+@pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory, eyes: str) -> Path:
+    """The folder of what two processes have fitted: once, whichever of the tests' own processes comes first."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "together"
+    with FileLock(out.with_name(f"{out.name}.lock"), timeout=600):
+        if not (out / "jobs.json").exists():
+            out.mkdir(exist_ok=True)
+            jobs = {job: job_of(job, eyes) for job in JOBS}
+            (out / "program.py").write_text(PROGRAM)
+            done = torchrun([str(out / "program.py"), json.dumps(jobs), str(out)])
+            assert done.returncode == 0, done.stderr
+            (out / "jobs.json").write_text(json.dumps(jobs))
+    return out
 
 
-def likeness(name: str, values: dict[str, object], together: dict[str, torch.Tensor]) -> float:
+def job_of(job: str, eyes: str) -> tuple[str, dict[str, Any]]:
+    """Its method and fields; what looks through an encoder looks through a small one."""
+    name, values = JOBS[job]
+    return name, values | ({"encoder": eyes} if name in ("one_for_all", "clusters") else {})
+
+
+def both(together: Path, job: str) -> tuple[Weights, Weights]:
+    """What each of the two has at the end."""
+    first, second = (load_file(together / job / f"rank{rank}" / "perturbation.safetensors") for rank in (0, 1))
+    return first, second
+
+
+def alone(job: str, eyes: str, folder: Path) -> Weights:
+    """The same fit in one process."""
+    name, values = job_of(job, eyes)
+    save(folder, protection(name, **values).fit(digits()[0].subset(torch.arange(97)), Run(0, "cpu", "fp32")), {})
+    return load_file(folder / "perturbation.safetensors")
+
+
+def likeness(job: str, found: Weights, eyes: str) -> float:
     """The cosine between the ways that a generator's weights went in one process and in two."""
+    name, values = job_of(job, eyes)
     train, run = digits()[0].subset(torch.arange(97)), Run(0, "cpu", "fp32")
     begun, alone = (protection(name, **values | {"lr": lr}).fit(train, run).weights for lr in (1e-9, values["lr"]))
     learned = [weight for weight in begun if weight.endswith((".weight", ".bias"))]
     one = torch.cat([(alone[weight] - begun[weight]).flatten() for weight in learned]).float()
-    two = torch.cat([(together[f"weights/{weight}"] - begun[weight]).flatten() for weight in learned]).float()
+    two = torch.cat([(found[f"weights/{weight}"] - begun[weight]).flatten() for weight in learned]).float()
     return float(one @ two / (one.norm() * two.norm()))
 
 
-def about(out: Path, rank: int) -> dict[str, int]:
-    found: dict[str, int] = json.loads((out / f"rank{rank}" / "config.json").read_text())
+def about(together: Path, job: str, rank: int) -> dict[str, int]:
+    found: dict[str, int] = json.loads((together / job / f"rank{rank}" / "config.json").read_text())
     return found
 
 
-@pytest.mark.parametrize("name", ["em", "sem"])
-def test_two_ranks_share_the_work_and_the_result(name: str, tmp_path: Path) -> None:
-    first, second = fit(name, tmp_path / "two", 2)
+@pytest.mark.parametrize("job", ["em", "sem"])
+def test_two_ranks_share_the_work_and_the_result(job: str, together: Path) -> None:
+    first, second = both(together, job)
     assert torch.equal(first["delta"], second["delta"])
     assert first["delta"].shape == (97, 3, 16, 16)
     assert first["delta"].flatten(1).any(1).all(), "rows that no rank filled in"
-    assert [about(tmp_path / "two", rank)["rows"] for rank in (0, 1)] == [48, 49]
-    assert about(tmp_path / "two", 0)["said"] > 0
-    assert about(tmp_path / "two", 1)["said"] == 0, "only the first rank speaks"
+    assert [about(together, job, rank)["rows"] for rank in (0, 1)] == [48, 49]
+    assert about(together, job, 0)["said"] > 0
+    assert about(together, job, 1)["said"] == 0, "only the first rank speaks"
 
 
-def test_a_surrogate_that_needs_no_gradients_gives_what_one_process_gives(tmp_path: Path) -> None:
+def test_a_surrogate_that_needs_no_gradients_gives_what_one_process_gives(
+    together: Path, eyes: str, tmp_path: Path
+) -> None:
     """tap: rows do not depend on one another, so owning half of them changes nothing but the cut of batches."""
-    (alone,) = fit("tap", tmp_path / "one", 1)
-    together, _ = fit("tap", tmp_path / "two", 2)
-    assert torch.equal(alone["delta"][:40], together["delta"][:40])  # whole batches of the first rank
+    one, two = alone("tap", eyes, tmp_path), both(together, "tap")[0]
+    assert torch.equal(one["delta"][:40], two["delta"][:40])  # whole batches of the first rank
 
 
-def test_ranks_that_share_clusters_find_what_one_process_finds(tmp_path: Path) -> None:
+def test_ranks_that_share_clusters_find_what_one_process_finds(together: Path, eyes: str, tmp_path: Path) -> None:
     """One of the two has a cluster more."""
-    (alone,) = fit("clusters", tmp_path / "one", 1)
-    for found in fit("clusters", tmp_path / "two", 2):
-        assert torch.allclose(found["centres"], alone["centres"], atol=1e-6)  # features came in other batches
-        assert torch.allclose(found["delta"], alone["delta"], atol=1e-4)
+    one = alone("clusters", eyes, tmp_path)
+    for found in both(together, "clusters"):
+        assert torch.allclose(found["centres"], one["centres"], atol=1e-6)  # features came in other batches
+        assert torch.allclose(found["delta"], one["delta"], atol=1e-4)
 
 
-@pytest.mark.parametrize(("objective", "alike"), [("shortcut", -1.0), ("discriminant", 0.3)])
-def test_a_generator_is_trained_together(objective: str, alike: float, eyes: str, tmp_path: Path) -> None:
-    """Batch norms see half a batch each, and for a shortcut crops are drawn otherwise: only towards concepts do two
-    processes go where one does, as far as the first steps of Adam tell (0 is chance).
+@pytest.mark.parametrize(("job", "alike"), [("shortcut", -1.0), ("discriminant", 0.3), ("told", 0.1), ("blind", -1.0)])
+def test_a_generator_is_trained_together(job: str, alike: float, together: Path, eyes: str) -> None:
+    """Both ranks end with one generator. Batch norms see half a batch each, and for a shortcut crops are drawn
+    otherwise: only towards concepts, and where gradients match, do two processes go where one does, as far as the first
+    steps of Adam tell (0 is chance).
     """
-    values = METHODS["one_for_all"] | {"encoder": eyes, "objective": objective}
-    first, second = fit("one_for_all", tmp_path / "two", 2, **values)
+    first, second = both(together, job)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert likeness("one_for_all", values, first) > alike
-
-
-@pytest.mark.parametrize(
-    ("form", "alike"),
-    [({"undistil": 0.5}, 0.1), ({"blind": True, "told": True, "match": 0.0, "undistil": 0.0, "shortcut": 1.0}, -1.0)],
-)
-def test_images_for_one_network_are_made_together(form: dict[str, object], alike: float, tmp_path: Path) -> None:
-    """Both ranks end with one generator; where gradients match it goes about where that of one process goes: crops and
-    batch norms differ.
-    """
-    values = METHODS["uge"] | form | {"model": "cnn" if "blind" in form else "lenet"}
-    first, second = fit("uge", tmp_path / "two", 2, **values)
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert likeness("uge", values, first) > alike
+    assert likeness(job, first, eyes) > alike
 
 
 def test_the_command_line_fits_on_several_ranks_and_refuses_the_rest(tmp_path: Path) -> None:
