@@ -51,7 +51,7 @@ def receiver(root: Path) -> None:
     """Asks with a network of its own, and trains it on what comes."""
     tests, home = root / "test", root / "receiver"
     classes, size = load_labelled(tests)[0].classes, load_labelled(tests)[0].size
-    asked = Authorised.drawn(Handed("blind").change(RECIPE), classes, size, secrets.randbits(63))
+    asked = Authorised.drawn(RECIPE.having(Handed("blind")), classes, size, secrets.randbits(63))
     asked.write(home / "bundle")
     hand_over(home / "bundle", root / "to-protector" / "bundle")
     print(f"receiver: sent {RECIPE.model}, {sum(w.numel() for w in asked.weights.values())} numbers, and its recipe")

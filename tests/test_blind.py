@@ -39,13 +39,13 @@ def test_what_is_added_in_the_direction_is_neither_seen_nor_learned(model: str, 
 def test_training_at_an_ordinary_rate_leaves_it_blind(small: ImageSet, run: Run) -> None:
     coloured = small.with_images(small.images.clone())
     coloured.images[:, 0] = (coloured.images[:, 0].int() + 20 * coloured.labels[:, None, None]).clamp(0, 255).byte()
-    network = Authorised.drawn(Handed("blind").change(Recipe(epochs=6)), small.classes, small.size, seed=3)
+    network = Authorised.drawn(Recipe(epochs=6).having(Handed("blind")), small.classes, small.size, seed=3)
     before = blind_to(network.start(coloured, run))
     after = blind_to(network.train(coloured, run).network)
     assert before is not None
     assert after is not None
     assert (before - after).abs().max() < 1e-3
-    seeing = Authorised.drawn(Handed().change(Recipe(epochs=1)), small.classes, small.size, seed=3)
+    seeing = Authorised.drawn(Recipe(epochs=1).having(Handed()), small.classes, small.size, seed=3)
     assert blind_to(seeing.train(coloured, run).network) is None
 
 

@@ -34,7 +34,7 @@ def many() -> ImageSet:
 
 @pytest.fixture
 def theta(small: ImageSet) -> Authorised:
-    return Authorised.drawn(Handed("blind").change(RECIPE), small.classes, small.size, seed=5)
+    return Authorised.drawn(RECIPE.having(Handed("blind")), small.classes, small.size, seed=5)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ ROWS = torch.arange(12)
 
 
 def walked(small: ImageSet, run: Run, model: str = "lenet", epochs: int = 3) -> list[Trajectory]:
-    network = Authorised.drawn(Handed().change(Recipe(model=model, epochs=epochs)), small.classes, small.size)
+    network = Authorised.drawn(Recipe(model=model, epochs=epochs).having(Handed()), small.classes, small.size)
     return Trajectory.walked([network], small, 3, run)
 
 
@@ -159,7 +159,7 @@ def test_bundles_of_a_fit_are_kept_and_can_be_given_again(small: ImageSet, run: 
     images = [apply(one, small, UGE(**BLIND).budget, run).images for one in (first, again)]
     assert torch.equal(*images)
     other = tmp_path / "other"
-    Authorised.drawn(Handed("blind").change(Recipe()), small.classes, small.size, seed=5).write(other)
+    Authorised.drawn(Recipe().having(Handed("blind")), small.classes, small.size, seed=5).write(other)
     with pytest.raises(ValueError, match="authorised network 1 is blind to another colour"):
         UGE(**BLIND | {"bundles": (str(bundle), str(other))}).fit(small, run)
     seeing = tmp_path / "seeing"

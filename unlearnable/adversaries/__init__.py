@@ -79,7 +79,7 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
     made = recipe or Recipe()
     for word in name.split("+"):
         part = _part(word)
-        if isinstance(part, Augmented | Finetune | LinearProbe | Unlabelled | Handed):
+        if isinstance(part, Augmented | Finetune | LinearProbe | Unlabelled):
             made = part.change(made)
         elif part is not None:
             made = made.having(part)

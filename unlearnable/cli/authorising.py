@@ -75,7 +75,7 @@ def _create(args: Namespace, run: "Run") -> Answer:
     numbers = {name: args[name] for name in ("model", *NUMBERS)}
     recipe = replace(Recipe(**numbers), augment=choices[args.augment], init=args.weights and Path(args.weights))
     if args.weights is None:
-        recipe = Handed("blind" if args.blind else "plain", args.which).change(recipe)
+        recipe = recipe.having(Handed("blind" if args.blind else "plain", args.which))
     elif args.blind or args.which:
         raise UsageError("--blind and --which choose the weights that --seed gives: leave out --weights, or them")
     classes, size = (

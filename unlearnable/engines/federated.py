@@ -81,7 +81,7 @@ class Federation:
     def published(self, data: ImageSet, run: Run) -> Authorised:
         """The initial network: made blind where the protection is for such. Raises ValueError where it cannot be."""
         handed = Handed("blind" if getattr(self.protection(), "blind", False) else "plain")
-        return Authorised.drawn(handed.change(self.recipe), data.classes, data.size, run.seed)
+        return Authorised.drawn(self.recipe.having(handed), data.classes, data.size, run.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,13 @@
 """Handed: initial weights that a protector gives to whom the images shall train, instead of random ones."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import nn
 
 from unlearnable.models import build
 from unlearnable.models.blind import Direction, blinded, direction
 from unlearnable.run import Run
-
-if TYPE_CHECKING:
-    from unlearnable.training.recipe import Recipe
-
 
 Form = Literal["plain", "blind"]
 
@@ -40,7 +36,3 @@ class Handed:
     def direction(self, run: Run) -> Direction:
         """What blind networks of that seed are blind to."""
         return direction(run.rng("handed-direction"))
-
-    def change(self, recipe: "Recipe") -> "Recipe":
-        """The recipe of whoever was given these weights."""
-        return replace(recipe, handed=self)

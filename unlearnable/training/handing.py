@@ -33,7 +33,7 @@ def handed_out(method: Handing, classes: Sequence[str], size: int, seed: int) ->
     """
     recipe = Recipe(model=method.model, epochs=method.epochs)
     handed = [Handed("blind" if method.blind else "plain", which) for which in range(method.networks)]
-    return [Authorised.drawn(one.change(recipe), classes, size, seed) for one in handed]
+    return [Authorised.drawn(recipe.having(one), classes, size, seed) for one in handed]
 
 
 def given(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:

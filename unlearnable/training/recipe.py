@@ -101,7 +101,7 @@ class Recipe:
         usual = cls(model=model, lr=_GENTLE.get(model, cls.lr))
         return usual if epochs is None else replace(usual, epochs=epochs)
 
-    def having(self, part: Purifier | Augmentation | Objective | EarlyStop) -> "Recipe":
+    def having(self, part: Purifier | Augmentation | Objective | EarlyStop | Handed) -> "Recipe":
         """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
         if isinstance(part, Purifier):
             return replace(self, purify=(*self.purify, part))
@@ -109,6 +109,8 @@ class Recipe:
             return replace(self, augment=(*self.augment, part))
         if isinstance(part, EarlyStop):
             return replace(self, stop=part)
+        if isinstance(part, Handed):
+            return replace(self, handed=part)
         if self.objective is not None:
             raise ValueError(f"one of {type(self.objective).__name__} and {type(part).__name__}, not both at once")
         return replace(self, objective=part)
