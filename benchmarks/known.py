@@ -10,7 +10,7 @@ from statistics import mean
 from typing import Any
 
 from unlearnable import tables
-from unlearnable.adversaries import STANDARD
+from unlearnable.adversaries import AUTHORISED, STANDARD
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.proof.undoing import RECORDS
 from unlearnable.protections import protection
@@ -26,15 +26,18 @@ def known(results: Path = RESULTS) -> str:
     groups: dict[tuple[str, str, int], dict[str, list[Result]]] = {}
     for record in tables.read(results / "quick"):
         cell = record.cell
+        if any(name in cell.adversary for name in AUTHORISED):  # who may learn, or a teacher who may, undoes nothing
+            continue
         if cell == Cell(cell.dataset, cell.protection, cell.adversary, MODEL, cell.seed, epochs=cell.epochs):
             group = groups.setdefault((cell.protection, cell.dataset, cell.epochs), {})
             group.setdefault(cell.adversary, []).append(record)
     for (method, dataset, epochs), by_adversary in groups.items():
-        clean = groups.get((CLEAN, dataset, epochs), {}).get(STANDARD)
-        if method in (CLEAN, "random", "random:class") or STANDARD not in by_adversary or not clean:
+        clean = groups.get((CLEAN, dataset, epochs), {}).get(STANDARD, [])
+        shared = _seeds(clean) & _seeds(by_adversary.get(STANDARD, []))
+        if method in (CLEAN, "random", "random:class") or not shared:
             continue
         if len(by_adversary) > len(found.get(method, {}).get("adversaries", {})):
-            found[method] = _budget(method) | _entry(dataset, epochs, clean, by_adversary)
+            found[method] = _budget(method) | _entry(dataset, epochs, clean, by_adversary, shared)
     survival: dict[str, Any] = {"methods": {}}
     if (path := results / "survival.json").exists():
         survival = json.loads(path.read_text())
@@ -49,15 +52,19 @@ def known(results: Path = RESULTS) -> str:
     return json.dumps(dict(sorted(found.items())), indent=1) + "\n"
 
 
-def _entry(dataset: str, epochs: int, clean: Sequence[Result], by_adversary: dict[str, list[Result]]) -> dict[str, Any]:
-    """Of the seeds that all have, clean images among them: else seeds would differ and not adversaries."""
-    shared = set.intersection(
-        *({record.cell.seed for record in records} for records in (clean, *by_adversary.values()))
-    )
+def _seeds(records: Sequence[Result]) -> set[int]:
+    return {record.cell.seed for record in records}
+
+
+def _entry(
+    dataset: str, epochs: int, clean: Sequence[Result], by_adversary: dict[str, list[Result]], shared: set[int]
+) -> dict[str, Any]:
+    """Of the seeds that clean images and ordinary training share: else seeds would differ and not adversaries."""
     clean = [record for record in clean if record.cell.seed in shared]
     by_adversary = {
-        name: [record for record in records if record.cell.seed in shared] for name, records in by_adversary.items()
-    }
+        name: there for name, records in by_adversary.items()
+        if (there := [record for record in records if record.cell.seed in shared])
+    }  # fmt: skip
     every = [record for records in by_adversary.values() for record in records]
     dates = sorted(record.provenance["date"] for record in every)
     return {

@@ -30,10 +30,11 @@ def page() -> str:
 def _section(name: str, records: list[Result]) -> str:
     suite, cells = SUITES[name], suites.cells(name, "quick")
     published = suites.published(name, "quick")
-    table = tables.with_published(records, published) if published else tables.wide(records, cells)
+    table = tables.with_published(records, published, cells) if published else tables.wide(records, cells)
     source = [f"{suite.source}."] if suite.source else []
     if published:
         theirs = next((name for name, ours in STAND_INS.items() if ours == suite.shown), suite.shown)
-        source += [f"The published figures are those on `{theirs}`."]
+        ours = ", ".join(f"`{dataset}`" for dataset in sorted({cell.dataset for cell in cells}))
+        source += [f"The published figures are those on `{theirs}`, ours are of {ours}."]
     count = f"{len(records)} of {len(cells)} cells are measured, controls included."
     return "\n\n".join([f"## {suite.title}: `{name}`", *source, table, f"{count} {where(records)}."])

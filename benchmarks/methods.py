@@ -76,23 +76,30 @@ def measured(name: str) -> str:
 
 def _adversaries(name: str) -> Iterator[str]:
     """A table for each form of the method that adversaries were measured on, the one that gets most first."""
-    found: dict[Cell, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[Cell, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for record in _records(*ONE_BY_ONE):
-        found[seedless(record.cell.control)][record.cell.protection].append(record.accuracy)
+        found[seedless(record.cell.control)][record.cell.protection][record.cell.seed] = record.accuracy
     forms = sorted({form for rows in found.values() for form in rows if form.partition(":")[0] == name})
+    head = "| adversary | accuracy | the same on clean images | seeds |\n|---|---|---|---|"
     for form in forms:
         rows = [
-            (sum(rows[form]) / len(rows[form]), cell.adversary, rows[form], rows[CLEAN])
+            (cell.adversary, [(rows[form][seed], rows[CLEAN][seed]) for seed in shared])
             for cell, rows in found.items()
-            if form in rows and CLEAN in rows and cell.dataset == PLAIN.dataset and cell.adversary != PLAIN.adversary
+            if cell.dataset == PLAIN.dataset and cell.adversary != PLAIN.adversary
+            and (shared := sorted(rows[form].keys() & rows[CLEAN].keys()))
         ]  # fmt: skip
         if rows:
-            lines = [
-                f"| `{who}` | {tables.spread(got)} | {tables.spread(plain)} |" for _, who, got, plain in _most(rows)
-            ]
-            yield f"`{form}`:\n\n| adversary | accuracy | the same on clean images |\n|---|---|---|\n" + "\n".join(
-                lines
-            )
+            yield f"`{form}`:\n\n{head}\n" + "\n".join(_against(*row) for row in sorted(rows, key=_most))
+
+
+def _against(adversary: str, pairs: Sequence[tuple[float, float]]) -> str:
+    """A line of accuracies on protected and on clean images, of the same seeds."""
+    got, plain = zip(*pairs, strict=True)
+    return f"| `{adversary}` | {tables.spread(got)} | {tables.spread(plain)} | {len(pairs)} |"
+
+
+def _most(row: tuple[str, list[tuple[float, float]]]) -> tuple[float, str]:
+    return -sum(got for got, _ in row[1]) / len(row[1]), row[0]
 
 
 def against(adversary: str) -> str:
@@ -111,10 +118,6 @@ def against(adversary: str) -> str:
 
 def _accuracy(records: Sequence[Result]) -> str:
     return tables.spread([record.accuracy for record in records])
-
-
-def _most(rows: list[tuple[float, str, list[float], list[float]]]) -> list[tuple[float, str, list[float], list[float]]]:
-    return sorted(rows, key=lambda row: (-row[0], row[1]))
 
 
 def _method(cell: Cell) -> str:

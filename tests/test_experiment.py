@@ -275,6 +275,12 @@ def test_a_sound_number_earns_no_flag() -> None:
     assert doubts(**fine | {"best_acc": 0.5}, train_acc=0.3) == ["not-learned", "peak-differs"]  # type: ignore[arg-type]
 
 
+def test_who_mixes_batches_has_learned_what_is_learned_of_clean_images() -> None:
+    fine = {"classes": 10, "tests": 1000, "seeds": 3, "clean_acc": 0.6, "protected_acc": 0.2, "best_acc": 0.22}
+    assert doubts(**fine, train_acc=0.33, clean_train_acc=0.35) == []  # type: ignore[arg-type]
+    assert doubts(**fine, train_acc=0.25, clean_train_acc=0.35) == ["not-learned"]  # type: ignore[arg-type]
+
+
 def test_two_runs_of_bench_share_a_folder_and_the_work(tmp_path: Path) -> None:
     """Both are given the same cells at the same time: each cell is measured once, each protection fitted once."""
     program = (

@@ -31,7 +31,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "aap:cifar100": {"strength": 0.8, "lr": 0.5, "steps": 250},
     "lsp:imagenet": {"patch": 32, "budget": Budget("l2", 6 / 255), "overdrive": 1.0},
     "hypocritical:paper": {
-        "budget": Budget("l2", 0.5 / L2_32), "step_size": 0.1 / L2_32, "steps": 100, "model": "vgg16", "radius": 0.0,
+        "budget": Budget("l2", 0.5 / L2_32), "step_size": 0.1 / L2_32, "steps": 100, "model": "vgg16", "epochs": 150,
+        "radius": 0.0,
     },
     "sep:paper": {"budget": Budget("linf", 2 / 255), "checkpoints": 30, "steps": 30, "step_size": 1 / 255},
 }  # fmt: skip

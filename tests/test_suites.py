@@ -1,5 +1,7 @@
 """The suites: figures as the papers print them, and cells that can be measured, with their controls."""
 
+from dataclasses import replace
+
 import pytest
 
 from unlearnable.experiment import CLEAN
@@ -107,7 +109,7 @@ def test_rho_goes_to_both_forms_and_every_network_of_several_is_asked(tier: str)
 def test_figures_of_data_collapse() -> None:
     at_4 = {"dataset": "cifar10", "adversary": "adversarial:4/255"}
     assert figure("collapse-table-1", **at_4, protection="collapse") == 0.2920
-    assert figure("collapse-table-1", dataset="tin100", adversary="standard", protection="em") == 0.0160
+    assert figure("collapse-table-1", dataset="tin100", adversary="standard", protection="em:cifar100") == 0.0160
     assert figure("collapse-table-1", dataset="imagenette", adversary="adversarial:2/255", protection="tap") == 0.7056
     assert figure("collapse-table-2", **at_4, protection="em", model="wrn34_10") == 0.7987
     same = {"protection": "collapse", "model": "densenet121"}
@@ -118,7 +120,7 @@ def test_figures_of_data_collapse() -> None:
 
 
 def test_figures_of_one_for_all() -> None:
-    on_scenes = {"dataset": "places20-64", "protection": "one_for_all"}
+    on_scenes = {"dataset": "places20-64", "protection": "one_for_all:discriminant"}
     assert figure("one-for-all-table-1", **on_scenes, model="resnet18") == 0.1601
     assert figure("one-for-all-table-1", dataset="flowers", protection=CLEAN, model="mobilenetv2") == 0.9022
     assert figure("one-for-all-table-2", dataset="cars", protection="clusters", model="resnet50") == 0.0573
@@ -130,6 +132,38 @@ def test_figures_of_image_shortcut_squeezing() -> None:
     assert figure("iss-table", protection="em", adversary="grayscale") == 0.9301
     assert figure("iss-table", protection="tap", adversary="jpeg") == 0.8387
     assert figure("iss-table", protection=CLEAN, adversary="standard") == 0.9468
+    assert figure("iss-table", protection="ar:paper", adversary="grayscale") == 0.3404
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("suite", [name for name in PAPERS if name.startswith("one-for-all")])
+def test_our_own_generator_is_listed_beside_the_papers_and_has_no_figure(suite: str, tier: str) -> None:
+    theirs, ours = {
+        "full": ("one_for_all:discriminant", "one_for_all"),
+        "quick": ("one_for_all:discriminant-quick", "one_for_all:quick"),
+    }[tier]
+    listed, figures = cells(suite, tier), published(suite, tier)
+    rows = [cell for cell in listed if cell.protection == theirs]
+    assert rows
+    assert {replace(cell, protection=ours) for cell in rows} == {cell for cell in listed if cell.protection == ours}
+    assert set(rows) <= figures.keys()
+    assert ours not in {cell.protection for cell in figures}
+
+
+def test_a_data_set_has_the_setting_that_was_published_for_it_and_the_budget_of_the_table() -> None:
+    listed = {cell for suite in PAPERS for cell in cells(suite, "full")}
+    on_tiny = {cell.protection for cell in listed if cell.dataset == "tin100"}
+    assert "em:cifar100" in on_tiny
+    assert "em" not in on_tiny
+    large = {cell.protection: cell.method for cell in listed if cell.dataset == "imagenette"}
+    assert {"em:imagenet", "rem:imagenet", "tap"} <= large.keys()
+    assert {method.budget.eps for method in large.values() if method} == {8 / 255}
+    lent = [cell for cell in (*listed, *cells("universal", "full")) if cell.fitted_on]
+    assert {cell.method.budget.eps for cell in lent if cell.method} == {8 / 255}
+    assert "clusters" in {cell.protection for cell in lent}
+    quick = {cell for suite in PAPERS for cell in cells(suite, "quick")}
+    assert {cell.protection for cell in quick if cell.protection.startswith("em")} == {"em:quick"}
+    assert {cell.eps for cell in quick if not cell.protection.startswith("uge")} == {None}
 
 
 def test_what_is_told_of_another_data_set_and_of_other_labels() -> None:

@@ -234,8 +234,27 @@ def test_published_figures_stand_beside_ours() -> None:
     published = {ONE[1].cell: 0.1234, ONE[4].cell: 0.5, missing: 0.6}
     shown = tables.with_published(ONE, published)
     assert "**set, model cnn, epochs 2: ours (published)**" in shown
-    assert "| `standard` | 0.250 (0.123) |  |" in shown
-    assert "| `jpeg` | 0.550 (0.500) | - (0.600) |" in shown
+    assert "| adversary | `clean` | `em` | `lsp` |" in shown, "with the control, though no paper prints it"
+    assert "| `standard` | 0.700 | 0.250 (0.123) |  |" in shown
+    assert "| `jpeg` | 0.600 | 0.550 (0.500) | - (0.600) |" in shown
+
+
+def test_what_is_measured_of_a_control_is_shown_in_every_row_that_it_is_the_control_of() -> None:
+    other = replace(ONE[1].cell, surrogate="vit")
+    shown = tables.with_published([*ONE, record(0.69, "random")], {ONE[1].cell: 0.1, other: 0.2})
+    assert "| surrogate | `clean` | `em` | `random` |" in shown.replace("adversary | ", "")
+    assert "its own | 0.700 | 0.250 (0.100) | 0.690 |" in shown
+    assert "`vit` | 0.700 | - (0.200) | 0.690 |" in shown
+    listed = tables.wide(ONE, [one.cell for one in (*ONE[:2], record(0.0, other.protection, surrogate="vit"))])
+    assert listed.count("| 0.700 |") == 2, "no row for the control alone"
+
+
+def test_a_published_table_says_which_numbers_a_flag_doubts() -> None:
+    doubtful = replace(ONE[1], test_acc=(0.9, 0.25))
+    shown = tables.with_published([ONE[0], doubtful], {ONE[1].cell: 0.1})
+    assert "0.250† (0.100)" in shown
+    assert f"`peak-differs`: {FLAGS['peak-differs']}" in shown
+    assert "†" not in tables.with_published(ONE, {ONE[1].cell: 0.1})
 
 
 def test_ours_is_found_by_the_key_of_the_cell() -> None:
@@ -255,9 +274,9 @@ def test_a_wide_table_has_a_column_for_each_protection_and_says_what_is_missing(
     small = replace(ONE[1].cell, fitted_at=16)
     shown = tables.wide(ONE, [ONE[1].cell, small, ONE[4].cell])
     assert "published" not in shown
-    assert "| adversary | fitted at | `em` |" in shown
-    assert "| `standard` | its size | 0.250 |" in shown
-    assert "| `standard` | `16 px` | - |" in shown
+    assert "| adversary | fitted at | `clean` | `em` |" in shown
+    assert "| `standard` | its size | 0.700 | 0.250 |" in shown
+    assert "| `standard` | `16 px` | 0.700 | - |" in shown
 
 
 def test_what_varies_in_published_figures_has_a_column() -> None:

@@ -1,8 +1,9 @@
-"""COIN: random pixel displacement against convolutional noise. Wang, Hu, Li et al., AAAI 2025, arXiv 2311.18403.
+"""COIN: random pixel displacement. Li, Wang, Yu, Hu, Zhou, Zhang, Zhang, Detecting and Corrupting Convolution-based
+Unlearnable Examples, AAAI 2025, arXiv 2311.18403.
 
 | paper | here |
 |---|---|
-| alpha, severity 4 of 6 | reach: every pixel is fetched from up to so many pixels away, per axis, evenly |
+| alpha, severity 4 of 7 | reach: every pixel is fetched from up to so many pixels away, per axis, evenly |
 | bilinear, periodic borders | kornia's remap on a wrapped image |
 """
 

@@ -8,7 +8,8 @@ arXiv 2305.19254, algorithm 1.
 | X_r = X - X Q Q^T | the images to train on: float, not cut back to 0..1 |
 
 Differs from the paper: the length of the linear training is given in steps (980 batches of 1,024 are its 20 epochs of
-CIFAR-10), so that small sets train as long; the victim's augmentation is that of the recipe it joins.
+CIFAR-10), so that small sets train as long; the linear model's images are shuffled, in published code they are not; the
+victim's augmentation is that of the recipe it joins.
 """
 
 from dataclasses import dataclass

@@ -5,6 +5,9 @@
 | Grayscale | Grayscale: training and test images alike, three equal channels |
 | JPEG-10 | Jpeg(10): training images, Pillow's encoder and its 4:2:0 chroma |
 | BDR | BitDepth(2): training images, `bits` bits a channel |
+
+Differs from the paper: bit depth rounds to levels from black to white, evenly apart. The published code posterises: it
+keeps the highest bits of a value, which makes training images darker than test images.
 """
 
 import io

@@ -8,7 +8,8 @@
 | PlasmaBrightness, PlasmaContrast, ChannelShuffle at p = 0.5, TrivialAugment | kornia's, in that order |
 
 Differs from the paper: the worst of an image's copies is found without gradients and then trained on alone, which costs
-K + 3 passes instead of 3 K; batch normalisation thus sees the chosen copies, as at K = 1.
+K + 3 passes instead of 3 K; batch normalisation thus sees the chosen copies, as at K = 1. They are chosen in
+evaluation mode, in published code in training mode.
 """
 
 from dataclasses import dataclass

@@ -32,6 +32,7 @@ def measured(bundles: Sequence[Path], source: Path, pictures: Path, test: Path, 
     flags = doubts(
         classes=len(protected.classes), tests=len(tests), seeds=1, clean_acc=control, protected_acc=reached,
         best_acc=max(outsider.test_acc), train_acc=outsider.train_acc[-1],
+        clean_train_acc=clean.train_acc[-1],
     )  # fmt: skip
     return {
         "pictures": len(tests), "authorised": accuracies, "outsider": reached, "outsider_clean": control,

@@ -13,6 +13,7 @@ from unlearnable.protections import Protection, describe, protection, shipped_we
 from unlearnable.training import Recipe
 
 CLEAN = "clean"
+CONTROLS = (CLEAN, "random")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import mean
 from typing import Any
 
 import torch
@@ -21,9 +22,10 @@ class Row:
     """One victim: accuracy on clean test images after training on clean and on protected ones.
 
     protected_acc: last epoch; best_protected_acc: best epoch; early_protected_acc: what early stopping on a few clean
-    images keeps; clean_part_acc: the unprotected share alone. A victim that learned without labels counts by a probe
-    fitted on the protected images; clean_probe_acc: by one fitted on the clean ones, which gauges its features and is
-    nothing that an adversary has.
+    images keeps; clean_part_acc: the unprotected share alone; train_acc, clean_train_acc: the share that was right on
+    the batches of the last epoch, of protected and of clean images. A victim that learned without labels counts by a
+    probe fitted on the protected images; clean_probe_acc: by one fitted on the clean ones, which gauges its features
+    and is nothing that an adversary has.
     """
 
     adversary: str
@@ -36,6 +38,7 @@ class Row:
     early_protected_acc: float | None = None
     clean_part_acc: float | None = None
     clean_probe_acc: float | None = None
+    clean_train_acc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,11 @@ def evaluate(
         if rate < 1:
             part = as_long(recipe, rate).train(clean_part(clean, rate, run), here, test, clean=clean)
         rows.append(_row(name, model, here.seed, control, victim, part))
-        flags |= set(_doubts(rows[-1], len(clean.classes), len(test), seeds))
         broken = any(one.diverged or fell_apart(one.train_acc) for one in (control, victim))
         flags |= {"diverged"} if broken else set()
     run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
+    flags |= {flag for name, model, _ in recipes for flag in flags_of(_same(rows, name, model), sizes)}
     asked = {"rate": rate, "relabelling": relabelling, "epochs": epochs, "seeds": seeds}
     return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run) | asked, sizes)
 
@@ -105,7 +108,8 @@ def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifi
     clean, protected, best, train = (round(value, 4) for value in accuracies)
     early = None if victim.early_acc is None else round(victim.early_acc, 4)
     alone = round(part.test_acc[-1], 4) if part else None
-    return Row(name, model, seed, clean, protected, best, train, early, alone, victim.probes.get("probe_clean"))
+    gauge, own = victim.probes.get("probe_clean"), round(control.train_acc[-1], 4)
+    return Row(name, model, seed, clean, protected, best, train, early, alone, gauge, own)
 
 
 def _reached(name: str, victim: Classifier) -> float:
@@ -115,10 +119,17 @@ def _reached(name: str, victim: Classifier) -> float:
     return victim.early_acc if stops_early(name) and victim.early_acc else victim.test_acc[-1]
 
 
-def _doubts(row: Row, classes: int, tests: int, seeds: int) -> list[str]:
+def _same(rows: Sequence[Row], name: str, model: str) -> list[Row]:
+    return [row for row in rows if (row.adversary, row.model) == (name, model)]
+
+
+def flags_of(rows: Sequence[Row], sizes: dict[str, int]) -> list[str]:
+    """The flags that victims earn which differ in their seeds only. sizes: as an Evaluation has them."""
     return doubts(
-        classes=classes, tests=tests, seeds=seeds, clean_acc=row.clean_acc, protected_acc=row.protected_acc,
-        best_acc=row.best_protected_acc, train_acc=row.train_acc,
+        classes=sizes["classes"], tests=sizes["tests"], seeds=len(rows),
+        clean_acc=mean(row.clean_acc for row in rows), protected_acc=mean(row.protected_acc for row in rows),
+        best_acc=mean(row.best_protected_acc for row in rows), train_acc=mean(row.train_acc for row in rows),
+        clean_train_acc=mean(1.0 if row.clean_train_acc is None else row.clean_train_acc for row in rows),
     )  # fmt: skip
 
 

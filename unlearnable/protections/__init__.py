@@ -42,7 +42,8 @@ from unlearnable.run import Run
 
 @runtime_checkable
 class Protection(Protocol):
-    """A frozen dataclass of hyper-parameters; its defaults are the paper's CIFAR-10 setting.
+    """A frozen dataclass of hyper-parameters; its defaults are the paper's CIFAR-10 setting where its docstring does
+    not say otherwise.
 
     needs_labels: it cannot be fitted without any; needs_images: fitting looks at pixels, not only at labels;
     transfers: what was fitted also protects images it never saw; presets: other settings by name.

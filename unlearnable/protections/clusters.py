@@ -5,7 +5,7 @@
 | p, the number of clusters | clusters |
 | the surrogate that gives the features | encoder |
 | the permutation of the clusters' centres | permutation: "random", or "next", as published code has it |
-| theta_i, the generator of cluster i | width, downs, blocks; its noise image is the same for all |
+| theta_i, the generator of cluster i | width, downs, blocks |
 | delta_i | what `fit` gives, with the centres |
 | epsilon | budget |
 
@@ -14,7 +14,8 @@ Differs from the paper:
   nearly flat, so they are divided by `temperature` first;
 * the bound is eps * tanh. A hard clamp, as in published code, lets no gradient through where it cuts; the preset
   `published` has that code's clamp and targets, and all images for every generator, not those of its cluster;
-* images are seen whole, at one size, without random crops and flips.
+* images are seen whole, at one size, without random crops and flips;
+* all generators begin from one noise image, in the preset `published` too; published code draws one for each.
 """
 
 import math

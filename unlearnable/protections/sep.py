@@ -1,4 +1,4 @@
-"""SEP: self-ensemble protection. Chen, Yuan, Cheng, Huang, ICLR 2023, arXiv 2211.12005, equation 3.
+"""SEP: self-ensemble protection. Chen, Yuan, Cheng, Gong, Qin, Wang, Huang, ICLR 2023, arXiv 2211.12005, equation 3.
 
 | paper | here |
 |---|---|

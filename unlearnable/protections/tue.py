@@ -16,7 +16,8 @@ Differs from the published code:
 * the noise is added to the images, before the views; published code adds one to both views;
 * the surrogate learns by SGD along a cosine, one learning rate for all; published code has Adam at 1e-3 for SimCLR;
 * by default a round is what published code calls an epoch, which there holds as many pairs of turns as its batches
-  suffice for: 5 on CIFAR-10. The presets count those pairs.
+  suffice for: 5 on CIFAR-10. The presets count those pairs;
+* noise begins at random, with `moco` too, for which the authors' command begins at zero; x + delta stays within 0..1.
 The presets are that code's: `published` (SimCLR) and `simsiam` give the learner's loss the weight 0, which leaves no
 surrogate and costs next to nothing; `moco` has both.
 """

@@ -12,7 +12,7 @@
 | the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
 
 Differs from the paper:
-* of several networks the mean counts, not the sum: L_fd weighs as much as with one;
+* the encoder is `mini`, not CLIP, which `paper` has; of several networks the mean counts: L_fd weighs as with one;
 * it gives no weights of the losses, rates or epochs: these are ours; where eq. 8 and the text differ, eq. 8 is done;
 * the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
 * `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour

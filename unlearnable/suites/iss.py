@@ -2,7 +2,8 @@
 
 The figures are those of the table in the authors' repository (liuzrcc/ImageShortcutSqueezing, README at commit
 005d653). CIFAR-10, ResNet-18, 60 epochs; noise of 8/255, but LSP and AR of an L2 norm of 1.0 and OPS of one pixel.
-Our `lsp:paper` has the 1.3 of LSP's own paper. Deep Confuse, ShortcutGen and TensorClog are here for the record.
+So AR is `ar:paper`; LSP, whose `lsp:paper` has the 1.3 of its own paper, is the one that a preset cannot say. Deep
+Confuse, ShortcutGen and TensorClog are here for the record.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ hypocritical    71.54     61.86 85.45
 tap              8.17      9.11 83.87
 sep              3.85      3.57 84.37
 lsp:paper       19.07     82.47 83.01
-ar              13.28     34.04 85.15
+ar:paper        13.28     34.04 85.15
 ops             36.55     42.44 82.53
 """
 

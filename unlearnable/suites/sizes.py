@@ -30,6 +30,12 @@ transformers, which learn nothing from 5,000 images in 12 epochs, and wide ResNe
 is left: a fourth surrogate and victim would double the time of the tables that pair them."""
 FITTED_ON = {"tin100-64": "tin100-quick"}
 """What the quick tier fits on in the place of each: of the size of its own images, with as many classes at least."""
+SETTINGS = {
+    ("cifar100", "em"): "em:cifar100",
+    ("imagenet100", "em"): "em:imagenet",
+    ("imagenet100", "rem"): "rem:imagenet",
+}
+"""What a method's authors published for a data set of the papers, where that is not its setting for CIFAR-10."""
 GROUPS = "kmeans:5"
 """The labels of an adversary who merges the ten classes."""
 
@@ -49,12 +55,14 @@ def quick(cell: Cell, radius: str | None = None) -> Cell:
         surrogate=cell.surrogate and SMALL[cell.surrogate],
         fitted_on=cell.fitted_on and FITTED_ON[cell.fitted_on],
         relabel=cell.relabel and GROUPS,
+        eps=None,  # the presets `quick` have the 8/255 that papers hold methods to
     )
 
 
 def _preset(name: str) -> str:
-    """`em` -> `em:quick`, `em:class` -> `em:class-quick`; as it is where the method has no such preset."""
+    """`em` and `em:cifar100` -> `em:quick`, `em:class` -> `em:class-quick`; as it is where there is no such preset."""
     method, _, preset = name.partition(":")
+    preset = "" if name in SETTINGS.values() else preset  # of a data set that the quick tier has not
     short = f"{preset}-quick" if preset else "quick"
     if name == CLEAN or (method in PROTECTIONS and short not in PROTECTIONS[method].presets):
         return name

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from unlearnable.experiment import CLEAN, Cell
+from unlearnable.experiment import CLEAN, CONTROLS, Cell
 from unlearnable.packs import DATASETS
 from unlearnable.protections import PROTECTIONS
 from unlearnable.suites.sizes import SMALL, quick
 
-CONTROLS = (CLEAN, "random")
 Figures = dict[Cell, float]
 
 
@@ -32,24 +31,29 @@ class Suite:
 
 
 def paper(
-    title: str, source: str, figures: Iterable[tuple[Cell, float]], shown: str = "cifar10", radius: str | None = None
-) -> Suite:
+    title: str, source: str, figures: Iterable[tuple[Cell, float]], shown: str = "cifar10", radius: str | None = None,
+    also: Iterable[Cell] = (),
+) -> Suite:  # fmt: skip
     """The suite of a table of a paper: its cells at full size with their figures.
 
     What cannot be built today is not listed. Every condition of the table is listed with its controls, whether or not
     the paper has them. shown: the data set whose rows the quick tier has, on its own one data set; radius: of the quick
-    tier's adversarial training, where it is not the paper's.
+    tier's adversarial training, where it is not the paper's; also: cells of full size to be listed without a figure.
     """
-    full = dict(figures)
+    full, more = dict(figures), list(also)
+
+    def sized(tier: str, cells: Iterable[Cell]) -> dict[Cell, Cell]:
+        """The cells of a tier, with what they are at full size."""
+        if tier == "full":
+            return {cell: cell for cell in cells}
+        small = [cell for cell in cells if {cell.model, cell.surrogate or cell.model} <= SMALL.keys()]
+        return {quick(cell, radius): cell for cell in small if cell.dataset == shown}
 
     def published(tier: str) -> Figures:
-        if tier == "full":
-            return dict(full)
-        small = [cell for cell in full if {cell.model, cell.surrogate or cell.model} <= SMALL.keys()]
-        return {quick(cell, radius): full[cell] for cell in small if cell.dataset == shown}
+        return {cell: full[whole] for cell, whole in sized(tier, full).items()}
 
     def listed(tier: str) -> list[Cell]:
-        cells = list(published(tier))
+        cells = list(sized(tier, [*full, *more]))
         controls = [replace(cell.control, protection=control) for cell in cells for control in CONTROLS]
         return [cell for cell in dict.fromkeys(controls + cells) if buildable(cell)]
 

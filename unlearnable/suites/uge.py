@@ -5,15 +5,15 @@ Names: "Unlearn" is `uge:unlearn` (the loss L_fd alone), "UnDistill" `uge:undist
 `authorised`, which starts from what the protector handed out; students learn from such a network trained on the same
 images. What is ours, `uge:blind`, is in the suites `authorised`, `authorised-several` and `uge-figure-3`.
 
-The paper gives no epochs, no temperature and no seeds. CIFAR-100 stands in by `tin100`; TinyImageNet at 256 pixels has
-no stand-in (`tinyimagenet`).
+The paper gives no epochs, no temperature and no seeds, and has CLIP for its encoder; ours is `mini`. CIFAR-100 stands
+in by `tin100`, where EM has its setting for CIFAR-100; TinyImageNet at 256 pixels has no stand-in (`tinyimagenet`).
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from unlearnable.experiment import CLEAN, Cell
-from unlearnable.suites.sizes import EPOCHS, STAND_INS
+from unlearnable.suites.sizes import EPOCHS, SETTINGS, STAND_INS
 from unlearnable.suites.suite import Suite, paper, typed
 
 SOURCE = "Ye and Wang, Ungeneralizable Examples, CVPR 2024, arXiv 2404.14016, table {}"
@@ -101,6 +101,7 @@ def _trained(dataset: str, method: str, scheme: str, column: str) -> Cell:
 
 
 def _cell(dataset: str, method: str, model: str, adversary: str = "standard") -> Cell:
+    method = SETTINGS.get((dataset, method), method)
     return Cell(STAND_INS.get(dataset, dataset), method, adversary, model, epochs=EPOCHS)
 
 

@@ -27,10 +27,11 @@ UNFIT = {"imagenette-64": "resnet18", "places20-64": "resnet18", "imagenette-128
 ResNet-18 does so below 128 pixels, ResNet-20 always.
 """
 SHIPPED = "one_for_all:shipped"
-ELSEWHERE = {
-    "quick": ("one_for_all:discriminant-quick", "clusters:quick"),
-    "full": ("one_for_all:discriminant", "clusters"),
+ELSEWHERE: dict[str, dict[str, float | None]] = {
+    "quick": {"one_for_all:discriminant-quick": None, "clusters:quick": None},
+    "full": {"one_for_all:discriminant": None, "clusters": 8 / 255},
 }
+"""Methods that are fitted elsewhere, with the budget of those whose own is not 8/255."""
 FITTED_ON = {"quick": "tin100-64-quick", "full": "tin100-64"}
 ADVERSARIES = ("mixup", "gaussian", "orthogonal", "grayscale", "jpeg:75", "ueraser")
 MERGED = {"imagenette-64": "names:5", "places20-64": "names:10", "cifar10-quick": "names:5"}
@@ -72,7 +73,9 @@ def _plain(name: str, epochs: int) -> list[Cell]:
 
 
 def _elsewhere(tier: str, name: str, epochs: int) -> list[Cell]:
-    return [Cell(name, method, epochs=epochs, fitted_on=FITTED_ON[tier]) for method in ELSEWHERE[tier]]
+    return [
+        Cell(name, method, epochs=epochs, fitted_on=FITTED_ON[tier], eps=eps) for method, eps in ELSEWHERE[tier].items()
+    ]
 
 
 SUITES: dict[str, Suite] = {

@@ -6,12 +6,11 @@ from statistics import mean
 
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.metrics import FLAGS
-from unlearnable.tables.records import Groups, accuracies, doubted, seedless, spread
+from unlearnable.tables.records import FEW, Groups, accuracies, doubted, seedless, spread
 from unlearnable.tables.table import Name, Table, code
 
 EMPTY = "-"
 MARK = "†"
-FEW = ("few-seeds", "few-test-images")  # of a whole grid, not of one number in it
 EXPECTED = ("no-effect",)  # what the number itself says
 
 
@@ -29,8 +28,7 @@ class Entry:
         """Of records that differ in their seeds only, and those of their control."""
         if records[0].cell.protection == CLEAN:
             return Entry(accuracies(records), flags=doubted(records, ()), is_control=True)
-        against = accuracies(clean)
-        return Entry(accuracies(records), against, doubted(records, against))
+        return Entry(accuracies(records), accuracies(clean), doubted(records, clean))
 
     @property
     def accuracy(self) -> float:

@@ -53,7 +53,7 @@ def _epochs(longest: int) -> list[int]:
 def _description(curves: Curves) -> str:
     return (
         f"{len(curves.panels)} panels, one for each adversary, with a line for each of {', '.join(curves.names)}. "
-        "The last epochs are the accuracies in the tables."
+        "The last epochs are the accuracies in the tables, but where stopping early is the adversary."
     )
 
 

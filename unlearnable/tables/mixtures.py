@@ -69,8 +69,7 @@ def _entry(cell: Cell, found: Sequence[Result], alone: Mapping[float, Sequence[R
     if cell.protection == CLEAN:
         return Entry.of(found, ())
     control = accuracies(alone.get(_share(cell), ()))
-    whole = accuracies(alone.get(0.0, ()))
-    return Entry(accuracies(found), control, doubted(found, whole))
+    return Entry(accuracies(found), control, doubted(found, alone.get(0.0, ())))
 
 
 def _share(cell: Cell) -> float:

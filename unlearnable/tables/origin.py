@@ -12,7 +12,8 @@ def origin(records: Sequence[Result]) -> list[tuple[str, str]]:
     """What the records say of themselves, each thing once."""
     about = [record.provenance for record in records]
     dates = sorted({str(one.get("date", "not recorded")) for one in about})
-    seconds = sum(record.measured.get(name, 0.0) for record in records for name in ("fit_seconds", "train_seconds"))
+    fits = {(record.cell.fit, record.measured.get("fit_seconds", 0.0)) for record in records}  # cells share them
+    seconds = sum(taken for _, taken in fits) + sum(record.measured.get("train_seconds", 0.0) for record in records)
     return [
         ("Records", str(len(records))),
         ("Seeds", _once(record.cell.seed for record in records)),

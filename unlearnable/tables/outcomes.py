@@ -1,11 +1,10 @@
 """The victims of an evaluation, by who trained them: what seeds share, in the order that matters to the owner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 
-from unlearnable.experiment import Evaluation, Row
-from unlearnable.metrics import doubts
+from unlearnable.experiment import Evaluation, Row, flags_of
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,4 @@ def _outcome(kind: tuple[str, str], rows: Sequence[Row], sizes: dict[str, int]) 
     found = Outcome(*kind, tuple(rows), ())
     if not {"classes", "tests"} <= sizes.keys():
         return found
-    flags = doubts(
-        classes=sizes["classes"], tests=sizes["tests"], seeds=len(rows), clean_acc=found.clean,
-        protected_acc=found.protected, best_acc=found.mean("best_protected_acc"), train_acc=found.mean("train_acc"),
-    )  # fmt: skip
-    return Outcome(*kind, tuple(rows), tuple(flags))
+    return replace(found, flags=tuple(flags_of(rows, sizes)))

@@ -30,8 +30,9 @@ HEAT = (
     "from clean images too has not been stopped by the protection. Dashed: not measured. Hatched: without a control."
 )
 CURVES = (
-    "One panel for each adversary, all to the same scale. The last epoch is what the tables show; a peak before it is "
-    "what an adversary gains who stops in time. Bands reach to the lowest and the highest seed."
+    "One panel for each adversary, all to the same scale. The last epoch is what the tables show (of who stops early, "
+    "the epoch chosen); a peak before it is what an adversary gains who stops in time. Bands reach to the lowest and "
+    "the highest seed."
 )
 
 
@@ -81,7 +82,7 @@ def _markdown(records: Sequence[Result], cells: Sequence[Cell] | None, published
         parts += [grid.markdown, worst(grid).markdown]
     parts += [grid.markdown for grid in transfer(records, cells)]
     parts += [mixture.grid.markdown for mixture in rates(records)]
-    parts += [with_published(records, published)] if published else []
+    parts += [with_published(records, published, cells or ())] if published else []
     return "\n\n".join(parts)
 
 
@@ -97,7 +98,7 @@ def _page(records: Sequence[Result], cells: Sequence[Cell] | None, published: Pu
         "When only a share is protected": "".join(
             _figure(drawing(mixture), mixture.grid.caption, "") + mixture.grid.html for mixture in rates(records)
         ),
-        "Beside published figures": "".join(table.html for table in beside(records, published or {})),
+        "Beside published figures": "".join(table.html for table in beside(records, published or {}, cells or ())),
         "Every record": "".join(table.html for table in summaries(records)),
         "Where the numbers come from": f"<footer>{listed(origin(records))}</footer>\n",
     }

@@ -117,19 +117,31 @@ def accuracies(records: Iterable[Result]) -> tuple[float, ...]:
     return tuple(record.accuracy for record in records)
 
 
-def doubted(records: Sequence[Result], clean: Sequence[float]) -> tuple[str, ...]:
-    """The flags of records that differ in their seeds only, against the accuracies of their control."""
+FEW = ("few-seeds", "few-test-images")  # what can be said of a number alone, whatever it is compared with
+ITS_OWN = (*FEW, "peak-differs")
+
+
+def doubted(records: Sequence[Result], clean: Sequence[Result]) -> tuple[str, ...]:
+    """The flags of records that differ in their seeds only, against those of their control.
+
+    A control has none but those of few seeds and tests; without a control those are left out that compare with it.
+    """
     own = {flag for record in records for flag in record.flags}
     own |= {"diverged"} if any(fell_apart(record.train_acc) for record in records) else set()
-    if not clean or records[0].cell.protection == CLEAN:
-        return tuple(sorted(own))
-    about = records[0].provenance
+    about, is_control = records[0].provenance, records[0].cell.protection == CLEAN
+    control = clean or records
     found = doubts(
-        classes=about["classes"], tests=about["tests"], seeds=len(records), clean_acc=mean(clean),
+        classes=about["classes"], tests=about["tests"], seeds=len(records), clean_acc=mean(accuracies(control)),
         protected_acc=mean(accuracies(records)), best_acc=mean(max(record.test_acc) for record in records),
-        train_acc=mean(record.train_acc[-1] for record in records),
+        train_acc=_fitted(records), clean_train_acc=_fitted(control),
     )  # fmt: skip
+    if not clean or is_control:
+        found = [flag for flag in found if flag in (FEW if is_control else ITS_OWN)]
     return tuple(dict.fromkeys([*sorted(own), *found]))
+
+
+def _fitted(records: Sequence[Result]) -> float:
+    return mean(record.train_acc[-1] for record in records)
 
 
 def spread(values: Sequence[float]) -> str:

@@ -18,7 +18,7 @@ from unlearnable.tables.records import (
 )
 from unlearnable.tables.table import Name, Table
 
-USUAL = ("accuracy, last epoch", "best epoch", "on training images", "max change", "PSNR")
+LAST = "accuracy, last epoch"
 WHERE_MEASURED = ("stopped early", "separable", "detected")  # columns that are left out where no record has them
 
 
@@ -48,14 +48,13 @@ def _table(caption: str, groups: Groups, every: Groups) -> Table:
 def _numbers(records: Sequence[Result], every: Groups) -> dict[str, str]:
     """The columns of one row."""
     chooses = stops_early(records[0].cell.adversary)
-    clean = accuracies(every.get(seedless(records[0].cell.control), ()))
-    flags = doubted(records, clean)
+    flags = doubted(records, every.get(seedless(records[0].cell.control), ()))
     early = [record.early_acc for record in records if record.early_acc is not None]
     return {
-        "accuracy, chosen epoch" if chooses else USUAL[0]: spread(accuracies(records)),
+        "accuracy, chosen epoch" if chooses else LAST: spread(accuracies(records)),
         "stopped early": spread(early) + _of(early, records) if early and not chooses else "-",
         "best epoch": spread([max(record.test_acc) for record in records]),
-        "on training images": spread([record.train_acc[-1] for record in records]),
+        "on training batches": spread([record.train_acc[-1] for record in records]),
         "max change": _largest(records),
         "PSNR": _measured(records, "psnr", "{:.1f} dB"),
         "separable": _measured(records, "separability", "{:.3f}"),
