@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional as F
 
-from unlearnable.adversaries import ADVERSARIES, adversary
+from unlearnable.adversaries import ADVERSARIES, adversary, ueraser
 from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented, Strong, Unlearned
 from unlearnable.adversaries.coin import Coin
@@ -54,6 +54,17 @@ def network(classes: int = 2, size: int = 32) -> nn.Module:
 
 def start(objective: Mixup | CutMix | Adversarial | UEraser, data: ImageSet, run: Run):  # type: ignore[no-untyped-def]
     return objective.start(data, run, NO_TEACHER)
+
+
+def test_every_copy_of_ueraser_is_augmented_by_a_draw_of_its_own(
+    pictures: ImageSet, step: Step, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy draws one operation at a call, for all images of it: the worst of K ranges over K of them."""
+    seen: list[int] = []
+    monkeypatch.setattr(ueraser, "pipeline", lambda: lambda x: (seen.append(len(x)), x)[1])
+    loss = start(UEraser("max", copies=3), pictures, run)
+    loss(network(), to_float(pictures.images), pictures.labels, step)
+    assert seen == [20, 20, 20]
 
 
 def test_pgd_is_that_of_ten_plain_lines(pictures: ImageSet, step: Step) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from unlearnable import provenance, tables
 from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
+from unlearnable.experiment.evaluating import _row
 from unlearnable.labelling import groups_of, relabel
 from unlearnable.metrics import FLAGS, doubts, fell_apart
 from unlearnable.packs import digits
@@ -19,6 +21,7 @@ from unlearnable.perturbation import apply
 from unlearnable.protections import protection
 from unlearnable.run import Cancelled, Run
 from unlearnable.suites import SUITES, TIERS, cells
+from unlearnable.training import Classifier
 
 CELLS = [Cell("digits", name, model="lenet", epochs=2) for name in ("clean", "lsp")]
 
@@ -127,6 +130,18 @@ def test_an_evaluation_has_a_row_for_each_victim_and_its_control(trained: Evalua
     assert "few-seeds" in trained.flags
     keys = {"adversary", "model", "seed", "clean_acc", "protected_acc", "best_protected_acc", "train_acc"}
     assert keys <= trained.as_json()["rows"][0].keys()
+
+
+def test_who_was_given_weights_is_evaluated_with_the_seed_of_the_protection_alone(small: ImageSet) -> None:
+    with pytest.raises(ValueError, match=r"authorised:blind takes its first weights from the seed .* got 3"):
+        evaluate(small, small, small, adversaries=("authorised:blind",), seeds=3, run=Run(0))
+
+
+def test_the_clean_part_alone_is_judged_as_its_row_is() -> None:
+    """Of who stops early the epoch chosen, not the last; no accuracy is none for being 0."""
+    chosen = (0.6, 0.0, 0.5)
+    row = _row("early_stop", "lenet", 0, *(Classifier(nn.Identity(), (1.0,), (0.2, 0.1), 0, one) for one in chosen))
+    assert (row.clean_acc, row.protected_acc, row.clean_part_acc) == chosen
 
 
 def test_an_evaluation_is_written_whole(trained: Evaluation, tmp_path: Path) -> None:

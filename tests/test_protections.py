@@ -199,6 +199,14 @@ def test_odd_sizes_one_image_of_a_class_and_black_images(name: str, size: int, e
     assert levels_changed(images, protect(method, data, run)) <= level_cap(method.budget)
 
 
+@pytest.mark.parametrize("name", ["em", "aue", "pue", "rem", "sem", "collapse"])
+def test_what_minimises_an_error_refuses_a_single_class(name: str, small: ImageSet, run: Run) -> None:
+    """Its error is 0 whatever the image: there would be no noise, or that which the search began with."""
+    alone = replace(small, labels=torch.zeros_like(small.labels), classes=("all",))
+    with pytest.raises(ValueError, match=f"{name} needs at least 2 classes, got 1"):
+        protection(name, **SMALL[name]).fit(alone, run)
+
+
 def test_an_unknown_name_preset_or_value_names_the_allowed_ones() -> None:
     with pytest.raises(ValueError, match=", ".join(PROTECTIONS)):
         protection("nightshade")

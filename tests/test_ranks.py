@@ -50,6 +50,7 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "em": ("em", {"model": "lenet", "rounds": 3, "train_steps": 3, "steps": 2, "batch": 40, "stop_error": -1.0}),
     "sem": ("sem", {"model": "lenet", "iterations": 4, "batch": 40, "steps": 2, "attack_steps": 1, "views": 1}),
     "tap": ("tap", {"model": "lenet", "epochs": 2, "steps": 2, "restarts": 1, "batch": 20}),
+    "cp": ("cp", {"scope": "class", "model": "lenet", "rounds": 2, "batch": 48, "steps": 1, "learner": "moco"}),
     "clusters": ("clusters", {"clusters": 3, "epochs": 2, "batch": 40, "width": 8, "blocks": 1}),
     "shortcut": ("one_for_all", GENERATOR | {"objective": "shortcut"}),
     "discriminant": ("one_for_all", GENERATOR | {"objective": "discriminant"}),
@@ -124,6 +125,13 @@ def likeness(job: str, found: Weights, eyes: str) -> float:
 def about(together: Path, job: str, rank: int) -> dict[str, int]:
     found: dict[str, int] = json.loads((together / job / f"rank{rank}" / "config.json").read_text())
     return found
+
+
+def test_ranks_train_as_many_batches_each_and_agree_on_the_noise_of_classes(together: Path) -> None:
+    """97 images: one rank has a part of a batch more than the other."""
+    first, second = both(together, "cp")
+    assert torch.equal(first["delta"], second["delta"])
+    assert first["delta"].any()
 
 
 @pytest.mark.parametrize("job", ["em", "sem"])

@@ -8,6 +8,7 @@ import torch
 from fits import resumed
 from safetensors.torch import save_model
 
+from unlearnable.adversaries import adversary
 from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.packs import digits
@@ -57,6 +58,26 @@ def test_one_image_is_too_few(small: ImageSet, run: Run) -> None:
 def test_a_last_batch_of_one_is_trained_on(small: ImageSet, run: Run) -> None:
     recipe = replace(QUICK, model="cnn", batch=95, epochs=1)
     assert recipe.train(small, run).train_acc[0] <= 1
+
+
+def test_a_last_batch_of_one_counts_once(small: ImageSet, run: Run) -> None:
+    """As often right as images: what is doubled so that it can be normalised is no second one."""
+    few = small.subset(torch.arange(5)).with_images(small.images[:1].expand(5, -1, -1, -1).contiguous())
+    few = replace(few, labels=torch.zeros(5, dtype=torch.int64))
+    assert replace(QUICK, model="cnn", batch=4, epochs=8).train(few, run).train_acc[-1] == 1
+
+
+def test_a_purifier_that_is_there_twice_works_twice(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    """A stage that a checkpoint says is over is that of the first; the second has a folder of its own."""
+    few, recipe = small.subset(torch.arange(4)), adversary("purify:steps=1+purify:noise=0.1,steps=1", QUICK)
+    kept, free = (recipe.purified(few, replace(run, directory=folder)) for folder in (tmp_path, None))
+    assert torch.equal(kept, free)
+
+
+def test_one_test_image_leaves_none_to_measure_early_stopping_on(small: ImageSet, run: Run) -> None:
+    trained = adversary("early_stop", QUICK).train(small, run, small.subset(torch.arange(2)))
+    assert trained.early_acc is not None
+    assert 0 <= trained.early_acc <= 1
 
 
 def test_crops_are_windows_of_the_padded_picture() -> None:

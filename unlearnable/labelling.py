@@ -110,7 +110,7 @@ def _class_means(data: ImageSet) -> Points:
 
 
 def _thumbnails(data: ImageSet) -> Points:
-    return adaptive_avg_pool2d(to_float(data.images), 8).flatten(1)
+    return torch.cat([adaptive_avg_pool2d(to_float(part), 8).flatten(1) for part in data.images.split(512)])
 
 
 def _parted(points: Points, k: int, seed: int) -> Labels:

@@ -1,7 +1,7 @@
 """What is measured of a protection besides accuracy, and the flags that doubt a number (docs/flags.md)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.files.picture import Samples
-from unlearnable.pixels import Budget, Bytes, Depth, Labels, Pixels, beyond, levels_changed, to_float
+from unlearnable.pixels import Budget, Bytes, Depth, Index, Labels, Pixels, beyond, levels_changed, to_float
 from unlearnable.run import Run
 
 FLAGS = {
@@ -38,13 +38,16 @@ _FLAT = 3 / 255
 _ENOUGH = 0.05
 _BAND = 1 << 16
 _XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))  # of sRGB, IEC 61966-2-1
+_PART = 512  # images that are looked at together
 Colours = Float32[Tensor, "m 3"]
+Points = Float32[Tensor, "n d"]
 
 
 def psnr(before: Bytes, after: Bytes) -> float:
     """Peak signal-to-noise ratio of a set of images in dB; infinite where nothing changed."""
-    error = (to_float(before) - to_float(after)).square().mean()
-    return float(-10 * torch.log10(error))
+    parts = zip(before.split(_PART), after.split(_PART), strict=True)
+    total = sum(float((to_float(one) - to_float(other)).square().sum(dtype=torch.float64)) for one, other in parts)
+    return -10 * math.log10(total / before.numel()) if total else math.inf
 
 
 def measured(clean: ImageSet, protected: ImageSet) -> dict[str, float]:
@@ -128,19 +131,33 @@ def audits(clean: ImageSet, protected: ImageSet, run: Run) -> dict[str, float]:
     detection: of a two-layer network on the protected images (Zhu et al., AAAI 2024, arXiv 2312.08898): high where a
     shallow network fits them far better than it ever fits natural images.
     """
-    pixels = to_float(protected.images).flatten(1)
-    found = {"detection": round(_probe(pixels - 0.5, protected.labels, 256, run), 4)}
-    delta = pixels - to_float(clean.images).flatten(1)
-    if delta.any():
-        found["separability"] = round(_probe(delta / delta.std(), protected.labels, 0, run), 4)
+
+    def shown(rows: Index) -> Points:
+        return to_float(protected.images[rows]).flatten(1)
+
+    def changed(rows: Index) -> Points:
+        return shown(rows) - to_float(clean.images[rows]).flatten(1)
+
+    found = {"detection": round(_probe(lambda rows: shown(rows) - 0.5, protected.labels, 256, run), 4)}
+    if (spread := _deviation(changed, len(clean))) > 0:
+        found["separability"] = round(_probe(lambda rows: changed(rows) / spread, protected.labels, 0, run), 4)
     return found
 
 
-def _probe(points: Float32[Tensor, "n d"], labels: Labels, hidden: int, run: Run, epochs: int = 10) -> float:
-    """Held-out accuracy of a linear classifier, or of one with a hidden layer."""
-    order = torch.randperm(len(points), generator=run.rng("probe"))
-    held, seen = order[: len(points) // 5], order[len(points) // 5 :]
-    sizes = (points.shape[1], hidden, int(labels.max()) + 1)
+def _deviation(points: Callable[[Index], Points], n: int) -> float:
+    """The standard deviation of all values, part by part: never all images in float32 at once."""
+    count, total, squares = 0, 0.0, 0.0
+    for rows in torch.arange(n).split(_PART):
+        part = points(rows).double()
+        count, total, squares = count + part.numel(), total + float(part.sum()), squares + float(part.square().sum())
+    return math.sqrt(max(0.0, squares - total**2 / count) / max(1, count - 1))
+
+
+def _probe(points: Callable[[Index], Points], labels: Labels, hidden: int, run: Run, epochs: int = 10) -> float:
+    """Held-out accuracy of a linear classifier, or of one with a hidden layer. points: of some rows."""
+    order = torch.randperm(len(labels), generator=run.rng("probe"))
+    held, seen = order[: len(labels) // 5], order[len(labels) // 5 :]
+    sizes = (points(order[:1]).shape[1], hidden, int(labels.max()) + 1)
     with run.seeded("probe"):
         if hidden:
             network = nn.Sequential(nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:]))
@@ -149,12 +166,13 @@ def _probe(points: Float32[Tensor, "n d"], labels: Labels, hidden: int, run: Run
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
     for epoch in range(epochs):
         for rows in run.batches(len(seen), 128, run.rng("probe-order", epoch)):
-            loss = F.cross_entropy(network(points[seen[rows]]), labels[seen[rows]])
+            loss = F.cross_entropy(network(points(seen[rows])), labels[seen[rows]])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
     with torch.no_grad():
-        return float((network(points[held]).argmax(1) == labels[held]).float().mean())
+        right = [network(points(rows)).argmax(1) == labels[rows] for rows in held.split(_PART)]
+        return float(torch.cat(right).float().mean()) if right else math.nan
 
 
 def doubts(

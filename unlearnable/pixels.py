@@ -128,7 +128,8 @@ def levels_changed(before: Stored, after: Stored, depth: Depth = 8) -> int:
         raise ValueError(f"cannot compare images of shape {tuple(before.shape)} and {tuple(after.shape)}")
     if before.numel() == 0:
         return 0
-    change = int((before.to(torch.int32) - after.to(torch.int32)).abs().max())
+    parts = zip(before.split(512), after.split(512), strict=True)  # never a whole collection in 32 bits
+    change = max(int((one.to(torch.int32) - other.to(torch.int32)).abs().max()) for one, other in parts)
     return -(-change * 255 // _peak(depth))
 
 

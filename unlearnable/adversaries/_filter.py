@@ -15,6 +15,7 @@ class Filter(Purifier):
     """A function of each image alone; subclasses are frozen dataclasses that say which."""
 
     batch: ClassVar[int] = 500
+    """Of images of 64 pixels a side; fewer of larger ones."""
 
     @abstractmethod
     def change(self, x: Pixels) -> Pixels:
@@ -23,7 +24,7 @@ class Filter(Purifier):
     def __call__(self, data: ImageSet, run: Run) -> Bytes:
         """The filtered images, rounded to nearest."""
         parts = []
-        for rows in run.batches(len(data), self.batch):
+        for rows in run.batches(len(data), max(1, min(self.batch, self.batch * 64**2 // data.size**2))):
             images = data.images[rows]
             parts.append(release(images, self.change(to_float(images.to(run.at))).cpu(), UNBOUNDED))
         return torch.cat(parts)

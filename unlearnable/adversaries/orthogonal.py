@@ -50,8 +50,10 @@ class Orthogonal(Purifier):
         optimiser = torch.optim.SGD(linear.parameters(), self.lr)
         milestones = [self.steps // 2, self.steps * 3 // 4]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones)
-        order = [rows for epoch in range(-(-self.steps * self.batch // len(data)))
-                 for rows in run.batches(len(data), self.batch, run.rng("orthogonal-order", epoch))]  # fmt: skip
+        known = (data.labels >= 0).nonzero().flatten()
+        epochs = -(-self.steps // -(-len(known) // self.batch))
+        order = [known[rows] for epoch in range(epochs)
+                 for rows in run.batches(len(known), self.batch, run.rng("orthogonal-order", epoch))]  # fmt: skip
         for rows in order[: self.steps]:
             loss = F.cross_entropy(linear(flat[rows]), data.labels[rows])
             optimiser.zero_grad()

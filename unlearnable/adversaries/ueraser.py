@@ -50,7 +50,7 @@ class UEraser(Objective):
         def loss(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:
             copies = self.copies if step.epoch < self.worst_share[self.mode] * step.epochs else 1
             with step.seeded("ueraser"):
-                views = policy(x.repeat(copies, 1, 1, 1)).clamp(0, 1)
+                views = torch.cat([policy(x) for _ in range(copies)]).clamp(0, 1)  # a call draws one operation for all
             if copies > 1:
                 views = worst(network, views.unflatten(0, (copies, len(x))), y, step)
             return cross_entropy(network, views, y, step)

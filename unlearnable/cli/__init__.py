@@ -76,7 +76,7 @@ def _verb(name: str, words: list[str]) -> int:
             raise UsageError(f"{name} runs as one process; torchrun is for {', '.join(_shared())}")
         from unlearnable.tracking import tracked
 
-        with ranks.joined():
+        with ranks.joined(args.device):
             run = Run(args.seed or 0, args.device, listener=listener)
             with tracked(run, args.get("track"), {"verb": name, **_noted(args, asked)}, _tell) as watched:
                 answer, first = verb.work(args, watched), run.first

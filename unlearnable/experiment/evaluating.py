@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from unlearnable.adversaries import STANDARD, adversary, stops_early
+from unlearnable.adversaries import AUTHORISED, STANDARD, adversary, stops_early
 from unlearnable.data import ImageSet
 from unlearnable.experiment.mixing import as_long, clean_part, mix
 from unlearnable.labelling import groups_of, relabel
@@ -76,7 +76,7 @@ def evaluate(
     relabelling: labels of the adversary's own, such as "kmeans:K" (`labelling.groups_of`). epochs: not the recipe's.
     Raises ValueError where the sets do not fit together or a value is not allowed.
     """
-    check(clean, protected, test, seeds, rate)
+    check(clean, protected, test, seeds, rate, adversaries)
     recipes = [(name, model, adversary(name, Recipe.usual(model, epochs))) for name in adversaries for model in models]
     change = measured(clean, protected)
     if relabelling is not None:
@@ -91,7 +91,8 @@ def evaluate(
         control, victim = (recipe.train(images, here, test, clean=clean) for images in (clean, published))
         part = None
         if rate < 1:
-            part = as_long(recipe, rate).train(clean_part(clean, rate, run), here, test, clean=clean)
+            longer = adversary(name, as_long(Recipe.usual(model, epochs), rate))
+            part = longer.train(clean_part(clean, rate, run), here, test, clean=clean)
         rows.append(_row(name, model, here.seed, control, victim, part))
         broken = any(one.diverged or fell_apart(one.train_acc) for one in (control, victim))
         flags |= {"diverged"} if broken else set()
@@ -107,7 +108,7 @@ def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifi
     accuracies = (_reached(name, control), _reached(name, victim), best, victim.train_acc[-1])
     clean, protected, best, train = (round(value, 4) for value in accuracies)
     early = None if victim.early_acc is None else round(victim.early_acc, 4)
-    alone = round(part.test_acc[-1], 4) if part else None
+    alone = round(_reached(name, part), 4) if part else None
     gauge, own = victim.probes.get("probe_clean"), round(control.train_acc[-1], 4)
     return Row(name, model, seed, clean, protected, best, train, early, alone, gauge, own)
 
@@ -116,7 +117,7 @@ def _reached(name: str, victim: Classifier) -> float:
     """What an adversary ends up with who has the images that were given and no others."""
     if victim.probes:
         return victim.probes["probe_given"]
-    return victim.early_acc if stops_early(name) and victim.early_acc else victim.test_acc[-1]
+    return victim.test_acc[-1] if victim.early_acc is None or not stops_early(name) else victim.early_acc
 
 
 def _same(rows: Sequence[Row], name: str, model: str) -> list[Row]:
@@ -133,10 +134,19 @@ def flags_of(rows: Sequence[Row], sizes: dict[str, int]) -> list[str]:
     )  # fmt: skip
 
 
-def check(clean: ImageSet, protected: ImageSet, test: ImageSet, seeds: int = 1, rate: float = 1.0) -> None:
+def check(
+    clean: ImageSet, protected: ImageSet, test: ImageSet, seeds: int = 1, rate: float = 1.0,
+    adversaries: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Raises ValueError where the sets do not fit together, or seeds or rate are not allowed."""
     if seeds < 1:
         raise ValueError(f"seeds must be 1 or more, got {seeds}")
+    given = [name for name in adversaries if any(word in name for word in AUTHORISED)]
+    if seeds > 1 and given:
+        raise ValueError(
+            f"{given[0]} takes its first weights from the seed that the pictures were made with: seeds must be 1, "
+            f"got {seeds}"
+        )
     if not 0 < rate <= 1:
         raise ValueError(f"rate must be above 0 and at most 1, got {rate}")
     if clean.images.shape != protected.images.shape or not torch.equal(clean.labels, protected.labels):

@@ -117,7 +117,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
 
     def _train(self, state: dict[str, Any], images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
         """The surrogate's turn: batches of protected images, the order going on across turns."""
-        batches = self.train_batches or -(-len(run.shard(count)) // run.share(self.batch))
+        batches = self.train_batches or -(-run.share(count) // run.share(self.batch))  # as many on every rank
         state["optimiser"].param_groups[0]["lr"] = 0.5 * self.lr * (1 + math.cos(math.pi * turn / self.rounds))
         losses = []
         for step in range(turn * batches, (turn + 1) * batches):
@@ -133,7 +133,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
                 f"the surrogate of {self.stage} could not be trained: its weights are not finite at lr {self.lr:g}"
             )
         run.average(buffer for name, buffer in pairs.named_buffers() if "running" in name)
-        judge = frozen(pairs, run)
+        judge = frozen(run.agreed(pairs) if self.class_wise else pairs, run)  # queues of keys differ between ranks
         assert isinstance(judge, Pairs)
         return judge
 

@@ -28,7 +28,12 @@ class Surrogate:
     def start(
         model: str, data: ImageSet, run: Run, stage: str, lr: float, momentum: float, weight_decay: float
     ) -> "Surrogate":
-        """With first weights that belong to the stage, so that a victim of the same seed has others."""
+        """With first weights that belong to the stage, so that a victim of the same seed has others.
+
+        Raises ValueError for a single class: whatever the image, its error is 0, and so is the gradient of it.
+        """
+        if len(data.classes) < 2:
+            raise ValueError(f"{stage} needs at least 2 classes, got {len(data.classes)}: put the pictures into more")
         with run.seeded(f"{stage}-init"):
             network = run.agreed(run.place(build(model, len(data.classes), data.size)))
         optimiser = torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unlearnable.data import ImageSet
 from unlearnable.models.blind import Direction, blind_to
@@ -145,7 +146,8 @@ def gradients(network: nn.Module, x: Pixels, y: Labels, train: bool, follow: boo
     weights = {name: w.detach().requires_grad_() for name, w in network.named_parameters()}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     network.train(train)
-    loss = F.cross_entropy(functional_call(network, (weights, buffers), (x,)), y)
+    with sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be differentiated twice
+        loss = F.cross_entropy(functional_call(network, (weights, buffers), (x,)), y)
     network.eval()
     return torch.autograd.grad(loss, list(weights.values()), create_graph=follow)
 

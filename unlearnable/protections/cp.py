@@ -18,7 +18,8 @@ Differs from the paper:
 * views are those of `training.Contrastive`; the published code draws crops of a fifth of the area and more;
 * the surrogate's rate falls along a cosine to 0 from the start; published, it rises for ten epochs first, and a
   thousandth of it is left at the end;
-* the queue of MoCo is ours, 2,048 codes long; the published one has 4,096.
+* the queue of MoCo is ours, 2,048 codes long; the published one has 4,096;
+* noise is kept in steps of eps / 127 between turns, so that the one short step of `byol` is rounded to 0.19/255.
 """
 
 from dataclasses import dataclass

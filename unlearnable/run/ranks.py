@@ -12,14 +12,17 @@ _CHUNK = 1 << 26  # bytes that are sent at once
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Takes part in the group that torchrun announces in the environment, with a GPU for each rank where there are."""
+def joined(device: str = "auto") -> Iterator[None]:
+    """Takes part in the group that torchrun announces in the environment, with a GPU for each rank where there are and
+    the CPU was not asked for.
+    """
     if announced() < 2:
         yield
         return
-    if torch.cuda.is_available():
+    on_gpus = device != "cpu" and torch.cuda.is_available()
+    if on_gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group("nccl" if on_gpus else "gloo")
     try:
         yield
         meet()  # or a rank that is done leaves while others still talk to it

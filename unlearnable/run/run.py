@@ -87,16 +87,21 @@ class Run:
 
     @cached_property
     def at(self) -> torch.device:
-        """The device that `device` stands for here."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        """The device that `device` stands for here. On a GPU float32 is float32 from then on, not TF32 in convolutions:
+        `uge` compares gradients that are nearly alike.
+        """
+        found = torch.device(self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        if found.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False
+        return found
 
     @cached_property
     def dtype(self) -> torch.dtype:
         """What networks compute in: bf16 where the processor has it and nobody asked otherwise."""
         if self.precision == "auto":
-            fast = torch.cuda.is_bf16_supported() if self.at.type == "cuda" else _cpu_has_bf16()
+            fast = (
+                torch.cuda.is_bf16_supported(including_emulation=False) if self.at.type == "cuda" else _cpu_has_bf16()
+            )
             return torch.bfloat16 if fast else torch.float32
         return torch.bfloat16 if self.precision == "bf16" else torch.float32
 

@@ -71,7 +71,7 @@ class ScoreTraining:
         for epoch in run.loop("score", self.epochs, state):
             loss = self._epoch(network, average.requires_grad_(False), optimiser, data, run, epoch)
             run.report("score", epoch + 1, self.epochs, {"loss": loss})
-        frozen = average.eval().requires_grad_(False)
+        frozen = run.agreed(average).eval().requires_grad_(False)
         assert isinstance(frozen, UNet)
         return Score(frozen, self.width, self.patch, classes, self.sigmas)
 

@@ -44,7 +44,11 @@ def divergences(
 
 @torch.no_grad()
 def predict(network: nn.Module, images: Images, run: Run, batch: int = 500) -> Float32[Tensor, "n k"]:
-    """Logits of images, on the CPU; the network is in eval mode meanwhile and put back afterwards."""
+    """Logits of images, on the CPU; the network is in eval mode meanwhile and put back afterwards.
+
+    batch: of images of 64 pixels a side; of larger ones as many fewer.
+    """
+    batch = max(1, min(batch, batch * 64**2 // images.shape[-1] ** 2))
     training = network.training
     network.eval()
     parts = [

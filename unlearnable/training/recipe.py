@@ -20,7 +20,7 @@ from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, 
 from unlearnable.training.probing import linear_probe, neighbours
 from unlearnable.training.selfsupervised import SelfSupervised
 
-_GENTLE = {"lenet": 0.02}
+_GENTLE = {"lenet": 0.02, "mobilenetv2_imagenet": 0.001}
 
 
 @dataclass(frozen=True)
@@ -215,17 +215,17 @@ class Recipe:
     def purified(self, data: ImageSet, run: Run) -> Images:
         """The training images after every purifier, in their order. Only the last may leave 8 bits."""
         images: Images = data.images
-        for part in self.purify:
+        for place, part in enumerate(self.purify):
             if images.is_floating_point():
                 raise ValueError(f"{type(part).__name__} takes 8-bit images: put what is no longer 8-bit behind it")
-            images = part(data.with_images(images), run)
+            own = replace(run, directory=run.directory and run.directory / f"purify-{place}")
+            images = part(data.with_images(images), own)
         return images
 
     def _purified_test(self, test: ImageSet, run: Run) -> Images:
         images: Images = test.images
-        for part in self.purify:
-            if part.at_test:
-                images = part(test.with_images(images), run)
+        for part in (part for part in self.purify if part.at_test):
+            images = part(test.with_images(images), run)
         return images
 
     def start(self, data: ImageSet, run: Run) -> nn.Module:
@@ -254,7 +254,7 @@ class Recipe:
         network.train()
         right, total = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
         for batch, rows in enumerate(epoch.run.batches(len(images), self.batch, epoch.run.rng("order", epoch.epoch))):
-            rows = doubled(rows)
+            count, rows = len(rows), doubled(rows)
             step = Step(epoch.run, epoch.epoch, epoch.epochs, batch)
             x, y = as_pixels(images[rows]), labels[rows]
             for augmentation in self.augment:
@@ -265,7 +265,7 @@ class Recipe:
             optimiser.step()
             schedule.step()
             total += value.detach()
-            right += (logits.argmax(1) == y).sum()
+            right += (logits.argmax(1) == y)[:count].sum()
         return float(right) / len(images) if math.isfinite(total) else math.nan
 
 
@@ -274,7 +274,7 @@ def _classifier(network: nn.Module, curves: dict[str, list[float]]) -> Classifie
     best = own.index(max(own)) if own else None
     diverged = math.isnan(curves["train_acc"][-1])
     train = [0.0 if math.isnan(value) else value for value in curves["train_acc"]]
-    early = None if best is None else rest[best]
+    early = None if best is None or math.isnan(rest[best]) else rest[best]
     return Classifier(network, tuple(train), tuple(curves["test_acc"]), best, early, diverged)
 
 
