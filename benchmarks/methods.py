@@ -9,7 +9,7 @@ from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.protections import PROTECTIONS, paper, protection
 from unlearnable.suites.sizes import quick
-from unlearnable.tables.records import seedless
+from unlearnable.tables.records import Setting, seedless
 
 RECORDS = Path(__file__).parent / "results" / "quick"
 ONE_BY_ONE = ("main", "robust", "agreement", "matrix", "universal")
@@ -67,9 +67,9 @@ def _of(name: str) -> str:
 
 def measured(name: str) -> str:
     """The rows of a method: standard training with its controls, then what adversaries get from them and clean ones."""
-    wanted = (name, CLEAN, "random")
-    records = [record for record in _records("main") if _method(record.cell) in wanted]
-    parts = [tables.summary(records)] if any(_method(record.cell) == name for record in records) else []
+    records = [record for record in _records("main", "universal") if _method(record.cell) in (name, CLEAN, "random")]
+    there = {Setting.of(record.cell) for record in records if _method(record.cell) == name}
+    parts = [tables.summary([record for record in records if Setting.of(record.cell) in there])] if there else []
     parts += list(_adversaries(name))
     return "\n\n".join(parts) or NOT_YET
 

@@ -3,16 +3,16 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import authorised, commands, measured, methods, scenarios, tests, universal
+from benchmarks import authorised, commands, costs, measured, methods, scenarios, survival, tests, universal
 from benchmarks.known import known
 from benchmarks.methods import where
 from unlearnable import suites, tables
-from unlearnable.experiment import CLEAN, Result
+from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.proof.undoing import RECORDS
 from unlearnable.protections import PROTECTIONS
 
@@ -22,14 +22,23 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def accuracy() -> str:
     """The main suite, and where it was measured."""
-    records = tables.read(RESULTS / "quick", suites.cells("main", "quick"))
+    cells = suites.cells("main", "quick")
+    records = tables.read(RESULTS / "quick", cells)
+    there = {record.cell.protection for record in records}
     return (
         tables.summary(records)
-        + f"\n\nMean ± standard deviation over seeds; {where(records)}. Fitting took {_minutes(records)} on one "
-        + "thread; the others take seconds.\n"
+        + f"\n\nMean ± standard deviation over seeds; {where(records)}. Fitting took at least {_minutes(records)} "
+        + "(each the quickest of its fits) on one thread; the others take seconds.\n"
         + "`unlearnable bench main --out benchmarks/results/quick` measures it again; "
         + "[flags](docs/flags.md) say what to doubt."
+        + _missing(cell.protection for cell in cells if cell.protection not in there)
     )
+
+
+def _missing(names: Iterable[str]) -> str:
+    """A line that names what has no figures yet; nothing where all have."""
+    said = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+    return f"\n\nNot measured yet: {said}." if said else ""
 
 
 def robust() -> str:
@@ -39,12 +48,16 @@ def robust() -> str:
 
 
 def _minutes(records: Sequence[Result]) -> str:
-    """The longest fit of every protection that took a minute or more."""
-    longest: dict[str, float] = {}
+    """The quickest fit of every protection that took a minute or more.
+
+    What took less although others of its fits took as much was read from where an earlier cell had left it.
+    """
+    quickest: dict[str, float] = {}
     for record in records:
-        name = record.cell.protection
-        longest[name] = max(longest.get(name, 0.0), record.measured.get("fit_seconds", 0.0) / 60)
-    return ", ".join(f"`{name}` {taken:.0f} min" for name, taken in longest.items() if taken >= 1)
+        name, taken = record.cell.protection, record.measured.get("fit_seconds", 0.0) / 60
+        if taken >= 1:
+            quickest[name] = min(quickest.get(name, taken), taken)
+    return ", ".join(f"`{name}` {taken:.0f} min" for name, taken in quickest.items())
 
 
 def matrix() -> str:
@@ -60,161 +73,30 @@ def matrix() -> str:
     )
 
 
-def training() -> str:
-    """A victim's training beside the same recipe written plainly."""
-    record = json.loads((RESULTS / "training.json").read_text())
-    plain, ours = record["plain"], record["ours"]
-    return (
-        f"* Training of a victim ({record['dataset']}, {record['model']}, {record['epochs']} epochs) in one run: "
-        f"{ours['seconds']:.0f} s and {ours['test_acc']:.3f}; the same recipe written plainly {plain['seconds']:.0f} s "
-        f"and {plain['test_acc']:.3f}: {record['times_plain']} times its images a second."
-    )
-
-
-def job() -> str:
-    """The main job on photographs: overhead, use of the processor, memory."""
-    record = json.loads((RESULTS / "job.json").read_text())
-    speed, memory = record["speed"], json.loads((RESULTS / "memory.json").read_text())["memory"]
-    counts = [(int(count), found["peak_mb"]) for count, found in memory["by_count"].items() if int(count)]
-    peaks = ", ".join(f"{peak:.0f} MB for {count:,} files" for count, peak in counts)
-    return (
-        f"* {speed['photos']:,} photographs of 0.2 megapixel with `lsp` on {record['hardware']['cores']} cores: "
-        f"{speed['images_per_second']:.0f} a second. {speed['overhead_share']:.0%} of the time is the job's own "
-        f"(reading, hashing, reading back, comparing, the manifest), the rest decoding, perturbing and encoding; "
-        f"{speed['cpu_utilisation']:.0%} of the cores in use.\n* Peak memory: {peaks}.\n{_fitting()}"
-    )
-
-
-def _fitting() -> str:
-    """What a fit holds in memory."""
-    record = json.loads((RESULTS / "fitting.json").read_text())
-    table, grown = record["table_mb"], record["allocated_mb"]["packed"]["grown"]
-    return (
-        f"* Fitting {record['images']:,} images of 32 px: {grown:.0f} MB allocated beside the images at the end, under "
-        f"a cap of {record['cap_mb']} MB, which a float32 table of perturbations ({table['float32']:.0f} MB) breaks."
-    )
-
-
-def speed() -> str:
-    """The engine beside the published loops."""
-    record = json.loads((RESULTS / "speed.json").read_text())
-    rates, times, chosen = record["images_x_steps_per_second"], record["times_published"], record["chosen_here"]
-    listed = "; ".join(
-        f"{method.upper()} {rate[chosen]:g} against {rate['published']:g}, {times[method]} times"
-        for method, rate in rates.items()
-    )
-    native = "has" if record["native_bf16"] else "has no"
-    bare = rates["em"]["bare bf16 channels-last"]
-    return (
-        f"* Inner loops on ResNet-18, images x steps a second beside the published loop, in one run: {listed}. This "
-        f"processor {native} bf16 arithmetic, so the engine takes `{chosen}`; a bare EM loop in bf16 runs at {bare:g}."
-    )
-
-
-def passes() -> str:
-    """EM's time to the same victim."""
-    record = json.loads((RESULTS / "passes.json").read_text())
-    told = "; ".join(
-        f"{one['victim']:.3f} after {one['published_seconds']:.0f} s, "
-        + (f"ours {one['times']:g} times sooner" if one["times"] else "which ours did not reach")
-        for one in record["times_shorter"]
-    )
-    last = record["curves"]["ours"][-1]
-    return (
-        "* EM from nothing, small CNN as surrogate, in one run of one seed: the published loop and schedule leave the "
-        f"victim at {told}. Ours ends at {last['victim']:.3f} after {last['seconds']:.0f} s and {last['passes']} "
-        "passes; seeds differ by some 0.03."
-    )
-
-
-def photos() -> str:
-    """What `protect` does to photographs by default: speed, where the time goes, fidelity."""
-    record = json.loads((RESULTS / "photos.json").read_text())
-    spent, generator, fidelity = record["stages_ms"], record["generator"], record["fidelity"]
-    total, shot = sum(spent.values()), fidelity["photographs"]
-    parts = {
-        "encoder and generator": ("encoder", "generator"), "decoding": ("decode",), "writing PNG": ("encode",),
-        "reading back and comparing": ("verify",), "looking at flat areas": ("flat areas",),
-    }  # fmt: skip
-    shares = ", ".join(f"{name} {sum(spent[key] for key in keys) / total:.0%}" for name, keys in parts.items())
-    seen = "; ".join(
-        f"{found['count']} {name if found is shot else f'images of {name}'}: PSNR {found['psnr']:.1f} dB (lowest "
-        f"{found['lowest_psnr']:.1f}), SSIM {found['ssim']:.3f} (lowest {found['lowest_ssim']:.3f})"
-        for name, found in fidelity.items()
-    )
-    return (
-        f"* {record['photos']} photographs of {record['side']} x {record['side']} pixels with `{record['method']}` on "
-        f"{record['hardware']['cores']} cores: {record['speed']['images_per_second']:.1f} a second, from JPEG to a PNG "
-        f"that was read back. Processor time: {shares}. Encoder and generator take "
-        f"{1000 * generator['seconds']['ours']:.0f} ms an image on one core, the paper's generator alone "
-        f"{generator['seconds']['published']:.1f} s: {generator['times_published']:.0f} times faster.\n"
-        f"* What it costs the eye, at 8/255: {seen}. {shot['with_flat_areas']} of these photographs have flat areas; "
-        f"on {shot['showing']} the change shows there, and `protect` says on which ([how it knows](docs/flags.md))."
-    )
-
-
-def cost() -> str:
-    """What 10^9 photographs would take, from the stages of one."""
-    record = json.loads((RESULTS / "photos.json").read_text())
-    spent, many = record["stages_ms"], 10**9
-    hours = {stage: many * taken / 1000 / 3600 for stage, taken in spent.items()}
-    total = sum(hours.values())
-    rows = "\n".join(
-        f"| {stage} | {spent[stage]:.1f} ms | {hours[stage]:,.0f} | {hours[stage] / total:.0%} |" for stage in spent
-    )
-    networks = (hours["encoder"] + hours["generator"]) / total
-    return (
-        f"| stage | one picture | core-hours for 10^9 | share |\n|---|---|---|---|\n{rows}\n"
-        f"| all | {sum(spent.values()):.1f} ms | {total:,.0f} | |\n\n"
-        f"{record['side']} x {record['side']} pixels, {record['method']}, {record['hardware']['processor']}; commit "
-        f"`{record['commit']}`. On 1,000 cores that is {total / 1000:.0f} hours. A device that ran both networks for "
-        f"nothing would save {networks:.0%}: cores, not GPUs, are what such a job wants. Reading, hashing, writing and "
-        f"the manifest come on top: {record['speed']['cpu_seconds_per_image'] * 1000:.0f} ms of processor time a "
-        f"picture with them and the program's start, over {record['photos']} pictures."
-    )
-
-
-def closed_forms() -> str:
-    """How long protections without a network take."""
-    record = json.loads((RESULTS / "closed_forms.json").read_text())
-    rates = record["ar_signals_per_second"]
-    taken = ", ".join(f"`{name}` {seconds:g} s" for name, seconds in record["seconds"].items())
-    return (
-        f"* Without a network, {record['images']:,} images of {record['size']} px, fitted and protected: {taken}. AR's "
-        f"noise is made {rates['ours'] / rates['published']:.0f} times as fast as by the published loop."
-    )
-
-
-def survival() -> str:
+def survived() -> str:
     """What a victim learns from pictures that were compressed, resized or blurred on their way."""
     record = json.loads((RESULTS / "survival.json").read_text())
-    every = record["methods"]
-    clean, found = (
-        every[CLEAN],
-        {name: one for name, one in every.items() if name != CLEAN and any(one["accuracy"].values())},
-    )
-    head = [
-        "operation",
-        "originals",
-        *(f"`{name}` {what}" for name in found for what in ("accuracy", "alike", "energy")),
-    ]
+    every = {name: one for name, one in record["methods"].items() if any(one["accuracy"].values())}
+    found = {name: one for name, one in every.items() if name != CLEAN}
+    columns = [f"`{name}` {what}" for name in found for what in ("accuracy", "alike", "energy")]
+    head = ["operation", "originals", *columns]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for operation in clean["accuracy"]:
-        cells = [operation, _spread(clean, operation)]
+    for operation in every[CLEAN]["accuracy"]:
+        cells = [operation, _spread(every[CLEAN], operation)]
         for one in found.values():
             left = next((row for row in one["left"] if row["operation"] == operation), None)
             kept = [f"{left['correlation']:.2f}", f"{left['energy']:.0%}"] if left else ["-", "-"]
             cells += [_spread(one, operation), *kept]
         lines.append(f"| {' | '.join(cells)} |")
-    measured = (clean, *found.values())
-    counts = sorted({len(values) for one in measured for values in one["accuracy"].values() if values})
-    commits = ", ".join(sorted({f"`{one['provenance']['commit']}`" for one in measured}))
-    about = clean["provenance"]
+    counts = sorted({len(values) for one in every.values() for values in one["accuracy"].values() if values})
+    measured = [
+        Result(Cell(record["dataset"], name), "", (), (), {}, (), one["provenance"]) for name, one in every.items()
+    ]
     return (
         "\n".join(lines)
         + f"\n\n{record['dataset']}, `{record['model']}`, {record['epochs']} epochs, "
-        + f"seeds: {' or '.join(map(str, counts))}; commit {commits}, {about['hardware']['processor']}, "
-        + f"{about['date']}."
+        + f"seeds: {' or '.join(map(str, counts))}; {where(measured)}."
+        + _missing(name for name in survival.METHODS if name not in every)
     )
 
 
@@ -234,57 +116,68 @@ def tests_taken() -> str:
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
-        "accuracy": accuracy, "robust": robust, "matrix": matrix, "training": training, "job": job, "photos": photos,
-        "speed": speed, "passes": passes, "closed forms": closed_forms,
+        "accuracy": accuracy, "robust": robust, "matrix": matrix, "compared": costs.compared,
+        "costs": costs.listed,
         "universal": partial(universal.table, RESULTS / "quick", "universal"), "tests": tests_taken,
         "serving": methods.serving,
     },
     "docs/cli.md": {"commands": commands.page},
     "docs/protections.md": {"protections": methods.overview},
     "docs/measured.md": {"suites": measured.page},
-    "docs/scale.md": {"cost": cost},
+    "docs/scale.md": {"cost": costs.cost},
     "docs/federated.md": {"together": partial(scenarios.text, "together")},
     "docs/authorise.md": {name: partial(scenarios.text, name) for name in ("release", "transmission")},
-    "docs/report.md": {"survival": survival},
+    "docs/report.md": {"survival": survived},
     **{f"docs/{name}.md": {"measured": partial(methods.measured, name)} for name in PROTECTIONS},
 }  # fmt: skip
 PAGES |= {f"docs/adversaries/{name}.md": {"measured": partial(methods.against, name)} for name in ("dvae", "purify")}
 PAGES["docs/uge.md"]["authorised"] = partial(authorised.table, RESULTS / "quick")
 
 
-def filled(name: str) -> tuple[str, str]:
-    """A page as it is, and with everything between <!-- NAME --> and <!-- end --> made anew."""
-    before = text = (ROOT / name).read_text()
+def filled(name: str) -> str:
+    """A page with everything between <!-- NAME --> and <!-- end --> made anew."""
+    text = (ROOT / name).read_text()
     for mark, part in PAGES[name].items():
         pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
         text, count = pattern.subn(lambda found, part=part: found[1] + part() + "\n" + found[2], text)  # type: ignore[misc]
         if count != 1:
             raise ValueError(f"{name} must hold <!-- {mark} --> ... <!-- end --> once, found {count}")
-    return before, text
+    return text
 
 
-def drawn() -> None:
-    """The matrix as heat map, curves and table in docs/results."""
+def drawn() -> dict[Path, str]:
+    """The matrix as heat map, curves and table: the texts of docs/results."""
     listed = suites.cells("matrix", "quick")
     records = tables.read(RESULTS / "quick", listed)
-    folder = ROOT / "docs" / "results"
-    folder.mkdir(exist_ok=True)
-    for name, text in tables.figures(records, listed).items():
-        (folder / f"{name}.svg").write_text(text)
-    (folder / "tables.md").write_text(f"# The matrix\n\n{tables.render(RESULTS / 'quick', listed)}\n")
+    figures = {f"{name}.svg": text for name, text in tables.figures(records, listed).items()}
+    figures["tables.md"] = f"# The matrix\n\n{tables.render(RESULTS / 'quick', listed)}\n"
+    return {ROOT / "docs" / "results" / name: text for name, text in figures.items()}
+
+
+def differing(made: Mapping[Path, str]) -> list[str]:
+    """The files that do not say what was made of the records now."""
+    return [
+        str(path.relative_to(ROOT))
+        for path, text in made.items()
+        if not path.exists() or _words(path, path.read_text()) != _words(path, text)
+    ]
+
+
+def _words(path: Path, text: str) -> str | list[str]:
+    """A text, of a figure its words and numbers: another matplotlib writes other curves for the same numbers."""
+    return re.findall(r">\s*([^<\s][^<]*)<", text) if path.suffix == ".svg" else text
 
 
 def main() -> int:
     """Writes README.md and the pages, or with --check says whether they are what the records give."""
-    checks = "--check" in sys.argv
-    if not checks:
-        drawn()
-    pages = {name: filled(name) for name in PAGES}
-    if checks:
-        return int(any(before != after for before, after in pages.values()) or RECORDS.read_text() != known(RESULTS))
-    RECORDS.write_text(known(RESULTS))
-    for name, (_, after) in pages.items():
-        (ROOT / name).write_text(after)
+    made = {ROOT / name: filled(name) for name in PAGES} | {RECORDS: known(RESULTS)} | drawn()
+    if "--check" in sys.argv:
+        names = differing(made)
+        print("\n".join(f"{name} is not what the records give: `make docs` makes it anew" for name in names))
+        return int(bool(names))
+    for path, text in made.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     return 0
 
 
