@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import everything, job, noise, put, samples, tree
+from jobs import everything, job, noise, put, samples, stored, tree
 
 from unlearnable.data import load_labelled
 from unlearnable.files import open_collection
@@ -108,6 +108,50 @@ def test_an_npz_that_will_not_do_is_refused_in_one_line(tmp_path: Path, case: st
         job(tmp_path / "s.npz", tmp_path / "d.npz")
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["s.npz"]
+
+
+LIKE_PICTURES = {
+    "target_images": ((6, 8, 8, 3), np.uint8), "y_images": ((6, 8, 8, 3), np.uint8), "val": ((6, 8, 8, 3), np.float32),
+    "gray": ((6, 8, 8), np.uint8), "rgba": ((6, 8, 8, 4), np.uint8), "video": ((6, 5, 8, 8, 3), np.uint8),
+    "first": ((4, 8, 8), np.float64), "target": ((6, 3, 8, 8), np.uint8), "mask": ((6, 8, 8), np.float32),
+    "rows": ((4, 32 * 32 * 3), np.uint8),
+    "cover": ((30, 20, 3), np.uint8), "mean_images": ((6, 8, 8, 3), np.float32), "wide": ((6, 8, 8), np.int64),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKE_PICTURES)
+def test_an_array_that_looks_like_more_pictures_is_refused_not_copied(tmp_path: Path, name: str) -> None:
+    """Once a stack was found, all else came out as it was, whatever its shape."""
+    shape, kind = LIKE_PICTURES[name]
+    np.savez(tmp_path / "s.npz", x_train=pixels(), **{name: np.ones(shape, kind)})
+    with pytest.raises(ValueError, match=rf"holds '{name}' as ") as caught:
+        job(tmp_path / "s.npz", tmp_path / "d.npz", method="random")
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_and_maps_of_classes_beside_pictures_are_copied(tmp_path: Path) -> None:
+    ones = {"boxes": (6, 9, 4), "points": (6, 17, 3), "hidden": (6, 4, 768), "masks": (6, 8, 8), "seg": (6, 8, 8, 1),
+            "logits": (6, 10), "y": (6,), "label_maps": (6, 8, 8)}  # fmt: skip
+    others = {name: np.ones(shape, np.int64) for name, shape in ones.items()}
+    np.savez(tmp_path / "s.npz", x=pixels(), mean=pixels().mean(0), **others)
+    assert job(tmp_path / "s.npz", tmp_path / "d.npz", method="random").protected == 6
+    with np.load(tmp_path / "d.npz") as found:
+        assert all(np.array_equal(found[name], held) for name, held in others.items())
+
+
+def test_a_file_of_a_picture_inside_an_array_is_found(tmp_path: Path) -> None:
+    files = np.array([stored(noise(1), "PNG"), b"none"])
+    for held in (files, np.frombuffer(stored(noise(1), "JPEG"), np.uint8)):
+        np.savez(tmp_path / "s.npz", x=pixels(), raw=held)
+        with pytest.raises(ValueError, match="has a picture inside its array 'raw'"):
+            job(tmp_path / "s.npz", tmp_path / "d.npz", method="random")
+
+
+@pytest.mark.parametrize("shape", [(32, 40, 3), (32, 40, 4), (32, 40, 1)])
+def test_one_picture_is_not_taken_for_its_rows(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "s.npz", image=np.ones(shape, np.uint8))
+    with pytest.raises(ValueError, match=r"holds 'image' as \(32, 40, .\), which may be one picture or 32: save one"):
+        job(tmp_path / "s.npz", tmp_path / "d.npz")
 
 
 @pytest.mark.parametrize("hundred", [False, True])

@@ -13,6 +13,7 @@ from commands import PROTECT_KEYS, Command, picture, refused
 
 from unlearnable import cli, job
 from unlearnable.cli.verbs import VERBS
+from unlearnable.files import Refused
 from unlearnable.run import Run
 
 
@@ -55,6 +56,25 @@ def test_a_value_error_that_nobody_of_us_raised_is_a_bug_too(
     monkeypatch.setattr(job, "protect", lambda asked, run, engine: int("x"))
     with pytest.raises(ValueError, match="invalid literal"):
         command("protect", photos, "out")
+
+
+def test_a_refusal_that_nobody_caught_is_one_line(
+    command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(asked: job.Job, run: Run, engine: job.Engine) -> job.Summary:
+        raise Refused("cannot be read from the archive")
+
+    monkeypatch.setattr(job, "protect", refusing)
+    assert "unlearnable: cannot be read from the archive" in refused(command("protect", photos, "out"))
+
+
+def test_a_name_that_standard_output_cannot_write_is_escaped(photos: Path, tmp_path: Path) -> None:
+    there = photos.rename(tmp_path / "\u732b\udcff")
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2]), "PYTHONIOENCODING": "latin-1"}
+    line = [sys.executable, "-m", "unlearnable", "protect", there, tmp_path / "out", "--method", "lsp", "--quiet"]
+    ended = subprocess.run(line, capture_output=True, check=False, env=environment, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert rb"\u732b\udcff" in ended.stdout
 
 
 def test_whatever_a_library_prints_stays_out_of_the_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

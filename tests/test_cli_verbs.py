@@ -1,8 +1,10 @@
 """The verbs at their work, through the real entry point: what they print, what they write, how they end."""
 
+import contextlib
 import json
 import os
 import shlex
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from unlearnable.adversaries import SHORT
 from unlearnable.cli.measuring import matching
 from unlearnable.experiment import Cell
+from unlearnable.files import Picture
+from unlearnable.job import worker
 from unlearnable.packs import DATA_VARIABLE
 from unlearnable.protections import PROTECTIONS
 from unlearnable.suites import SUITES, Suite
@@ -63,6 +67,34 @@ def test_pictures_that_nothing_changed_are_not_protected(command: Command, photo
     assert (control.code, control.err) == (0, "")
     assert control.out.startswith("a control: at eps 0 the pictures are as they were")
     assert "4 pictures, none of which was changed." in Path("control/README.md").read_text()
+
+
+def test_a_picture_that_nothing_changed_is_named(
+    command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = worker.protected
+
+    def but_one(found: Picture, perturbation: object, label: int, row: int, budget: object) -> object:
+        return found.planes if row == 2 else real(found, perturbation, label, row, budget)
+
+    monkeypatch.setattr(worker, "protected", but_one)
+    ended = command("protect", photos, "out", "--method", "lsp", "--json", "--quiet", "--card")
+    assert (ended.code, ended.json["protected"], ended.json["unchanged"]) == (1, 4, 1)
+    assert "unchanged: 1 of 4 pictures are as they were in every pixel: not protected (dog/a.png)" in ended.err
+    assert "| changed in no pixel | 1 pictures |" in Path("out/README.md").read_text()
+    ended = command("verify", photos, "out", "--json")
+    assert (ended.code, ended.json["bad"]) == (1, 1)
+    assert "failed: dog/a.png: no pixel was changed: nothing protects it" in ended.err
+
+
+def test_files_that_have_another_name_are_counted_and_can_be_listed(command: Command, photos: Path) -> None:
+    ended = command("protect", photos, "protected", "--method", "lsp")
+    assert "renamed: 1 of 4 pictures (photo.jpg is photo.png now); files that were copied" in ended.out
+    assert command("protect", photos, "again", "--method", "lsp", "--json").json["renamed"] == 1
+    how_to = (Path(__file__).parent.parent / "docs/how-to.md").read_text()
+    query = how_to.partition('sqlite3 protected/.unlearnable/manifest.sqlite "')[2].partition('"')[0]
+    with contextlib.closing(sqlite3.connect("protected/.unlearnable/manifest.sqlite")) as manifest:
+        assert manifest.execute(query).fetchall() == [("cat/b.jpg", "cat/b.png")]
 
 
 def test_what_is_advised_can_be_typed(command: Command, photos: Path) -> None:

@@ -78,6 +78,37 @@ def test_webp_cannot_say_what_colours_they_are(make, name):
     assert "colour code points 1, 1 dropped: WebP cannot hold them" in original.notes
 
 
+def chunked(*said: tuple[bytes, bytes], **options: object) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for kind, body in said:
+        info.add(kind, body)
+    return stored(picture("RGB"), "PNG", pnginfo=info, **options)
+
+
+GAMMA, LINEAR = (struct.pack(">I", value) for value in (45455, 100_000))
+PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+LIKE_SRGB, ADOBE = (struct.pack(">8I", *PRIMARIES[:4], green, *PRIMARIES[5:]) for green in (30010, 21000))
+
+
+def test_gamma_and_primaries_that_webp_cannot_say_are_refused():
+    """They were dropped with a note, and the picture was shown in other colours."""
+    for said, words in (((b"gAMA", LINEAR), "gAMA 100000"), ((b"cHRM", ADOBE), "cHRM 31270, 32900")):
+        with pytest.raises(Refused, match=rf"colours are not sRGB \({words}.*: use --format keep or png"):
+            decode(chunked(said), "a.png", "webp")
+        assert protected(chunked(said, icc_profile=SRGB), "a.png", "webp")[0].target == "WEBP"
+        assert protected(chunked(said, (b"sRGB", b"\0")), "a.png", "webp")[0].target == "WEBP"
+        assert protected(chunked(said), "a.png")[0].notes == ()
+    plain = protected(chunked((b"gAMA", GAMMA), (b"cHRM", LIKE_SRGB)), "a.png", "webp")[0]
+    assert "text, resolution or gamma dropped: WebP cannot hold them" in plain.notes
+
+
+def test_a_profile_that_holds_a_picture_is_refused():
+    vast = SRGB + stored(picture("RGB"), "JPEG")
+    for kind, name in (("PNG", "a.png"), ("JPEG", "a.jpg")):
+        with pytest.raises(Refused, match="a picture lies in its colour profile"):
+            decode(stored(picture("RGB"), kind, icc_profile=vast), name)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
 @pytest.mark.parametrize("mode", ["L", "LA"])
 def test_a_profile_of_greys_is_not_put_on_colours(kind, mode):

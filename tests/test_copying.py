@@ -3,12 +3,15 @@
 import base64
 import bz2
 import gzip
+import hashlib
 import importlib
 import io
+import json
 import lzma
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +65,10 @@ PACKING = {
     "Arrow file": arrow("file"), "Arrow stream": arrow("stream"), "pickles 2": pickled(2), "pickles 5": pickled(5),
     "7z": b"7z\xbc\xaf\x27\x1c\0\4", "RAR": b"Rar!\x1a\7\1\0", "HDF5": b"\x89HDF\r\n\x1a\n\0", "parquet": b"PAR1\x15\4",
     "zstd": b"\x28\xb5\x2f\xfd\4", "MATLAB": b"MATLAB 5.0 MAT-file, Platform", "IDX": b"\0\0\x08\3\0\0\xea\x60",
+    "MATLAB 7": b"MATLAB 7.3 MAT-file, Platform", "pickles of torch": b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
+    "pickles 4, short": b"\x80\4K\1.", "pickles 0": pickled(0), "lz4": b"\x04\x22\x4d\x18\x60\x40",
+    "lzma": lzma.compress(PNG, lzma.FORMAT_ALONE), "compress": b"\x1f\x9d\x90\x89\x28", "cab": b"MSCF\0\0\0\0\x2c",
+    "zlib": zlib.compress(PNG), "zlib fast": zlib.compress(PNG, 1), "zlib low": zlib.compress(b"text" * 100, 3),
 }  # fmt: skip
 
 HOLDING = {
@@ -74,13 +81,73 @@ HOLDING = {
     "hexadecimal": b"begin " + JPEG[:200].hex(" ", 2).encode(),
     "WebP": b"text" + stored(noise(1), "WEBP"),
     "AVIF": b"text" + stored(crop(1), "AVIF"),
+    "escaped slashes": b'{"imageData": "' + base64.b64encode(JPEG).replace(b"/", b"\\/") + b'"}',
+    "escaped in JSON": b'"' + base64.b64encode(JPEG).replace(b"/", b"\\u002f") + b'"',
+    "escaped in URLs": base64.b64encode(JPEG).replace(b"/", b"%2F").replace(b"+", b"%2b"),
+    "escaped in HTML": base64.b64encode(JPEG).replace(b"/", b"&#x2F;"),
+    "base64 of URLs": base64.urlsafe_b64encode(JPEG),
+    "UTF-16": ('{"imageData": "' + base64.b64encode(JPEG).decode() + '"}').encode("utf-16"),
+    "hexadecimal in UTF-16": JPEG.hex().encode("utf-16"),
+    "repr of a JPEG": b"1,cat," + repr(JPEG).encode(),
+    "repr of a PNG": b"1,cat," + repr(PNG).encode(),
+    "repr of a GIF": repr(stored(noise(1), "GIF")).encode(),
+    "repr of a WebP": repr(stored(noise(1), "WEBP")).encode(),
+    "JPEG as text": json.dumps(JPEG.decode("latin-1")).encode(),
+    "PNG as text": json.dumps(PNG.decode("latin-1")).encode(),
+    "JPEG as UTF-8": JPEG.decode("latin-1").encode(),
+    "list of bytes": json.dumps(list(JPEG)).encode(),
+    "C source": ", ".join(f"0x{byte:02X}" for byte in JPEG).encode(),
+    "PDF": b"%PDF-1.7\n3 0 obj\n<< /Type /XObject /Subtype /Image /Width 9 /Filter /FlateDecode >>\nstream\nx\x9c",
+    "HTML": b'<img src="data:image/x-icon;base64,AAABAAEAICAAAAEAIAAo">',
+    "TGA 2": bytes(600) + b"TRUEVISION-XFILE.\0",
+    **{f"{kind} inside": b"text" + stored(noise(1), kind) for kind in ("GIF", "TIFF", "JPEG2000", "BMP")},
+    **{f"base64 {kind}": b'"' + base64.b64encode(stored(noise(1), kind)) for kind in
+       ("GIF", "AVIF", "BMP", "TIFF", "JPEG2000")},
 }  # fmt: skip
+
+
+DRAWN = {
+    "DICOM": bytes(128) + b"DICM\2\0", "NIfTI": b"\x5c\1\0\0" + bytes(340) + b"n+1\0",
+    "FITS": b"SIMPLE  =                    T / standard", "JPEG XL": b"\xff\x0a\x3f\x07",
+    **{kind: stored(noise(1), kind) for kind in ("PCX", "SGI", "ICO", "TGA")},
+    "TGA of a palette": stored(noise(1).quantize(), "TGA"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_a_picture_of_a_type_that_is_not_read_is_not_copied(kind: str) -> None:
+    with pytest.raises(Refused, match=rf"content is {kind.split(' of')[0]}.* cannot be protected: convert it"):
+        check_copy(DRAWN[kind])
+
+
+def test_what_lies_beside_pictures_in_most_collections_is_copied() -> None:
+    ids = [hashlib.sha256(str(i).encode()).digest() for i in range(4000)]
+    rows = [{"file": f"a-{i}_b.jpg", "sha": one.hex(), "etag": base64.urlsafe_b64encode(one).decode(), "label": i % 9,
+             "box": [i % 255, 216, 255, 224], "url": f"https://x.org/%2F9j/{i}?w=1&amp;h=2"}
+            for i, one in enumerate(ids)]  # fmt: skip
+    table = "\n".join(",".join(str(value) for value in row.values()) for row in rows)
+    pixels = "\n".join(",".join(str(byte) for byte in one) for one in ids)
+    texts = [
+        json.dumps(rows), "\n".join(json.dumps(row) for row in rows), table, pixels, "x^2 + y^2", "BM is not a bitmap",
+        "II*, MM and GIF89a begin pictures, as do \\xff\\xd8 and data:image/png", "x\x01y", "#include <png.h>\n",
+        "<svg><image href='data:image/svg+xml;base64,PHN2ZyB4bWxucz0i'/></svg>", "cat\ndog\n", "dp\n", "l\n",
+        "%!PS names /Subtype /Image", "<annotation><size>9</size></annotation>", "P of 1", "ORC, CDF and Obj",
+    ]  # fmt: skip
+    for text in texts:
+        for coded in (text.encode(), text.encode("utf-16"), text.encode("utf-8-sig")):
+            check_copy(coded)
+    wave = b"RIFF\x24\0\0\0WAVEfmt " + np.sin(np.arange(1 << 18)).astype(np.float32).tobytes()
+    exif = b"Exif\0\0II*\0\x08\0\0\0\1\0\x0f\1\2\0\4\0\0\0abc\0\0\0\0\0"
+    program = b"\x7fELF\2\1" + bytes(100) + b"GIF87a\0GIF89a\0MM\0*\0II*\0BMP\0"
+    pdf = b"%PDF-1.7\n1 0 obj\n<< /Type /Font /Subtype /TrueType >>\nendobj\n"
+    for data in (wave, exif, program, pdf, b"ID3\4" + ids[0] * 99, b"\0\0\0\x20ftypisom" + b"".join(ids)):
+        check_copy(data)
 
 
 @pytest.mark.parametrize("kind", PACKING)
 def test_archives_tables_and_arrays_are_known_by_their_first_bytes(kind: str) -> None:
     with pytest.raises(
-        Refused, match=rf"content is {kind.split()[0].replace('docx', 'zip')}, and .* is not looked into"
+        Refused, match=rf"content is {kind.split()[0].replace('docx', 'zip')}.*, and .* is not looked into"
     ):
         check_copy(PACKING[kind])
 

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import picture
 from PIL import Image
 
 from unlearnable.data import ImageSet, blank, load_labelled
+from unlearnable.files import Item, Refused
+from unlearnable.files.folder import Folder
+from unlearnable.job import verify, verifying
 from unlearnable.labelling import cluster
 from unlearnable.packs import digits
 
@@ -78,3 +82,30 @@ def test_a_blank_set_takes_no_memory() -> None:
     assert data.images.untyped_storage().nbytes() == 1
     assert data.size == 224
     assert data.fingerprint
+
+
+def test_a_label_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged label file of an archive is no reason to end with a traceback."""
+
+    def damaged(self: Folder, item: Item) -> str | None:
+        if item.name.endswith("1.png"):
+            raise Refused("cannot be read from the archive")
+        return item.name.partition("/")[0]
+
+    for number in range(3):
+        picture(tmp_path / "src" / f"class{number}" / f"{number}.png", number)
+    monkeypatch.setattr(Folder, "label", damaged)
+    assert load_labelled(tmp_path / "src")[1] == ("class0/0.png", "class2/2.png")
+
+
+def test_what_lies_beside_the_originals_and_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "src/a.png")
+
+    def damaged(collection: object) -> str | None:
+        raise Refused("cannot be read from the table")
+
+    monkeypatch.setattr(verifying, "kept", damaged)
+    with pytest.raises(ValueError, match=r"SRC .*src' cannot be read from the table"):
+        verify(tmp_path / "src", tmp_path / "src")

@@ -153,3 +153,16 @@ def test_destinations_that_cannot_be(tmp_path, open_collection):
     with pytest.raises(Refused, match="the source itself"):
         open_destination(tmp_path, archive).write("s.zip", b"x", tmp_path / "scratch")
     assert open_destination(tmp_path / "new.folder", archive).root == tmp_path / "new.folder"
+
+
+def test_what_cannot_be_read_again_beside_the_pictures_stops_the_packing(tmp_path, monkeypatch, open_collection):
+    write_zip(tmp_path / "s.zip", ["a.png"])
+    source = open_collection(tmp_path / "s.zip")
+
+    def damaged(collection: Collection) -> str | None:
+        raise Refused("cannot be read from the table")
+
+    monkeypatch.setattr("unlearnable.files.destination.kept", damaged)
+    with pytest.raises(OSError, match="labels, columns or arrays read back wrong"):
+        protect(source, tmp_path / "d.zip")
+    assert not (tmp_path / "d.zip").exists()

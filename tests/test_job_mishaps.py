@@ -2,14 +2,17 @@
 
 import errno
 import os
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from jobs import folder, job, manifest, packed, put, tree
+from jobs import folder, job, manifest, noise, packed, put, tree
 
 from unlearnable.files import Destination
-from unlearnable.job import Halted, Job, protect, protecting
+from unlearnable.job import Halted, Job, folding, protect, protecting
+from unlearnable.job import manifest as manifests
+from unlearnable.job.manifest import Manifest
 from unlearnable.run import Cancelled, Progress, Run
 
 
@@ -112,3 +115,73 @@ def test_a_job_that_is_stopped_can_be_resumed(tmp_path: Path, how: str, monkeypa
     assert not (dst / ".unlearnable" / "scratch").exists()
     assert job(source, dst, resume=True).worked == 24 - done
     assert tree(dst) == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("code", "said"), [
+    (sqlite3.SQLITE_FULL, "database or disk is full"), (sqlite3.SQLITE_IOERR | 3 << 8, "disk I/O error"),
+    (sqlite3.SQLITE_CORRUPT, "is damaged"), (sqlite3.SQLITE_NOTADB, "is damaged"),
+    (sqlite3.SQLITE_BUSY, "another run is at work"),
+])  # fmt: skip
+def test_only_a_manifest_that_is_broken_is_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
+) -> None:
+    """--overwrite throws a damaged one away, and with it all that is known of the outputs."""
+    source, dst = folder(tmp_path / "src", 2), tmp_path / "dst"
+    job(source, dst)
+    wrong = sqlite3.OperationalError("database or disk is full" if code == sqlite3.SQLITE_FULL else "disk I/O error")
+    wrong.sqlite_errorcode = code
+
+    real = Manifest._ask
+
+    def ask(self: Manifest, query: str, *values: object) -> list[object]:
+        with manifests._explained(self.path):
+            if "quick_check" in query:
+                raise wrong
+        return real(self, query, *values)
+
+    monkeypatch.setattr(Manifest, "_ask", ask)
+    if said == "is damaged":
+        assert job(source, dst, overwrite=True).protected == 2
+        return
+    before = tree(dst)
+    with pytest.raises(ValueError, match=said) as error:
+        job(source, dst, overwrite=True)
+    assert "--overwrite" not in str(error.value)
+    assert tree(dst) == before
+    assert [status for (status,) in manifest(dst, "status")] == ["protected"] * 2
+
+
+def test_a_disk_that_is_full_for_the_manifest_stops_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = sqlite3.OperationalError("database or disk is full")
+    wrong.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def showing(self: Manifest, least: float, most: int) -> None:
+        with manifests._explained(self.path):
+            raise wrong
+
+    source = folder(tmp_path / "src", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "showing", showing)
+        with pytest.raises(Halted, match="takes no more: the manifest cannot be used: database or disk is full"):
+            job(source, tmp_path / "dst")
+    assert job(source, tmp_path / "dst", resume=True).worked == 0
+
+
+def test_names_that_the_disk_takes_for_one_do_not_overwrite_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["cat/A.png", "cat/a.png", "cat/b.jpg", "cat/\u00e9.jpg", "cat/e\u0301.png", "notes.TXT", "notes.txt"]
+    for number, name in enumerate(names):
+        put(tmp_path / "src" / name, b"mine" if name.lower().endswith("txt") else noise(number))
+    assert job(tmp_path / "src", tmp_path / "both").failed == 0
+    monkeypatch.setattr(folding, "ignored", lambda folder: (True, True))
+    done = job(tmp_path / "src", tmp_path / "dst")
+    failures = dict(done.failures)
+    assert list(failures) == ["cat/a.png", "cat/\u00e9.jpg", "notes.txt"], "the second of each pair, as listed"
+    assert failures["cat/a.png"] == "DST's disk takes its name for that of 'cat/A.png': rename one of them"
+    assert (tmp_path / "dst/cat/A.png").read_bytes() == (tmp_path / "both/cat/A.png").read_bytes()
+    assert not (tmp_path / "dst/cat/a.png").exists()
+    assert not list((tmp_path / "dst/.unlearnable").glob("scratch*"))
+    assert folding.clashes(names, False, False) == {}
+    assert set(folding.clashes(names, True, False)) == {1, 6}
+    assert set(folding.clashes(names, False, True)) == {4}

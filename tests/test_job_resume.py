@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import crop, folder, job, manifest, noise, put, tree
+from jobs import crop, folder, job, manifest, noise, packed, put, tree
 
 from unlearnable.job import Job, fitting, protect, verify
 from unlearnable.job.manifest import Manifest
@@ -129,6 +129,27 @@ def test_an_output_that_was_removed_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "dst" / "cat" / "003.png").unlink()
     assert job(source, tmp_path / "dst", resume=True).worked == 1
     assert tree(tmp_path / "dst") == whole
+
+
+def test_an_output_that_was_changed_is_made_again(tmp_path: Path) -> None:
+    source = folder(tmp_path / "src")
+    put(source / "notes.txt", b"notes")
+    job(source, tmp_path / "dst")
+    whole = tree(tmp_path / "dst")
+    put(tmp_path / "dst" / "cat" / "003.png", (source / "cat" / "003.png").read_bytes())
+    put(tmp_path / "dst" / "notes.txt", b"other")
+    again = job(source, tmp_path / "dst", resume=True)
+    assert (again.worked, again.protected, again.copied) == (1, 8, 1)
+    assert tree(tmp_path / "dst") == whole
+
+
+def test_an_archive_that_was_changed_is_packed_again(tmp_path: Path) -> None:
+    archive = packed(folder(tmp_path / "src", 3), tmp_path / "src.zip")
+    job(archive, tmp_path / "dst.zip")
+    whole = (tmp_path / "dst.zip").read_bytes()
+    put(tmp_path / "dst.zip", archive.read_bytes())
+    assert job(archive, tmp_path / "dst.zip", resume=True).worked == 3
+    assert (tmp_path / "dst.zip").read_bytes() == whole
 
 
 def test_a_picture_that_changed_is_done_again_and_one_that_broke_goes(tmp_path: Path) -> None:

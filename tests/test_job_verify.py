@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import crop, everything, folder, job, noise, put, samples, tree
+from jobs import crop, everything, folder, job, noise, put, samples, stored, tree
 from PIL import Image
 
 from unlearnable.job import Verification, audit, verify, worker
 from unlearnable.job.beside import NOBODYS, STRANGE
 from unlearnable.job.manifest import Manifest
+from unlearnable.job.verifying import UNCHANGED
 from unlearnable.run import Progress, Run
 
 
@@ -207,6 +208,39 @@ def test_without_a_manifest_originals_are_not_taken_for_outputs(done: tuple[Path
     shutil.copytree(source, tmp_path / "copy")
     found = verify(source, tmp_path / "copy")
     assert dict(found.problems)["copy"] == "no picture differs from its original: nothing here is protected"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_picture_that_is_its_original_is_bad_among_good_ones(done: tuple[Path, Path], kept: bool) -> None:
+    """Whoever puts it there can write that it was meant to be so."""
+    source, dst = done
+    shutil.copy(source / "dog" / "000.png", dst / "dog" / "000.png")
+    forge(dst, "dog/000.png", max_delta=0, psnr=None)
+    found = verify(source, dst if kept else without_manifest(dst))
+    assert (found.problems, found.unchanged) == ((("dog/000.png", UNCHANGED),), 1)
+
+
+def test_a_control_is_what_it_should_be(tmp_path: Path) -> None:
+    source = folder(tmp_path / "src", 2)
+    job(source, tmp_path / "dst", eps=0.0)
+    assert verify(source, tmp_path / "dst").bad == 0
+    assert verify(source, without_manifest(tmp_path / "dst"), eps=0.0).bad == 0
+    assert verify(source, tmp_path / "dst").unchanged == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_copy_that_protect_would_have_refused_is_bad(done: tuple[Path, Path], kept: bool) -> None:
+    source, dst = done
+    thumbnails = b"\xd0\xcf\x11\xe0" + bytes(600) + stored(crop(1), "JPEG")
+    put(source / "Thumbs.db", thumbnails)
+    put(dst / "Thumbs.db", thumbnails)
+    columns = "id, name, output, status, source_sha256, output_sha256"
+    said = f"INSERT INTO files ({columns}) VALUES (99, ?1, ?1, 'copied', ?2, ?2)"
+    with closing(sqlite3.connect(dst / ".unlearnable" / "manifest.sqlite")) as db:
+        db.execute(said, [b"Thumbs.db", hashlib.sha256(thumbnails).hexdigest()])
+        db.commit()
+    ((name, reason),) = verify(source, dst if kept else without_manifest(dst)).problems
+    assert (name, reason[:18]) == ("Thumbs.db", "it holds a picture")
 
 
 @pytest.mark.parametrize("container", ["png", "webp", "keep"])

@@ -1,5 +1,6 @@
 """What a picture carries beside its samples comes out as it went in, but for anything that shows the picture."""
 
+import base64
 import struct
 from io import BytesIO
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened, stored
 from PIL import Image, PngImagePlugin
+
+from unlearnable.files import tiff
 
 THUMBNAIL = bytes.fromhex("ffd8ffe000104a46494600010100000100010000") + b"the unprotected picture" + b"\xff\xd9"
 XMP = b'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><a>caf\xc3\xa9</a>%s</x:xmpmeta><?xpacket end="w"?>'
@@ -208,3 +211,74 @@ def test_jpeg_comment_survives_and_app13_thumbnail_does_not():
     assert reopened(out).text["Comment"] == "sch\xf6n"
     assert b"unprotected" not in out
     assert "IPTC data dropped: PNG cannot hold it" in original.notes
+
+
+WEBP, AVIF, PNG = (stored(picture("RGB"), kind) for kind in ("WEBP", "AVIF", "PNG"))
+IN_XMP = {
+    "WebP": base64.b64encode(WEBP), "AVIF": base64.b64encode(AVIF), "filled": b"/9j//9sAQwAI", "restarts": b"/9j/3QAE",
+    "escaped": base64.b64encode(THUMBNAIL).replace(b"/", b"&#x2F;"), "of URLs": base64.urlsafe_b64encode(THUMBNAIL),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inside", IN_XMP)
+def test_an_xmp_packet_with_a_picture_outside_its_thumbnails_goes(inside):
+    packet = XMP % (b"<mine>" + IN_XMP[inside] + b"</mine>")
+    original, _, out = protected(stored(picture("RGB"), "JPEG", xmp=packet), "a.jpg")
+    assert "XMP packet with a picture inside dropped" in original.notes
+    assert IN_XMP[inside][:40] not in out
+
+
+def raw_profile(kind: str, blob: bytes, cut: int = 0) -> bytes:
+    digits = blob.hex()[: len(blob) * 2 - cut]
+    info = PngImagePlugin.PngInfo()
+    info.add_text(f"Raw profile type {kind}", f"\n{kind}\n{len(blob):8}\n{digits}\n", zip=True)
+    return stored(picture("RGB"), "PNG", pnginfo=info)
+
+
+def test_profiles_in_hexadecimal_text_are_looked_into():
+    """They were looked at as text, in which the base64 inside them does not show."""
+    encoded = XMP % (b"<mine>" + base64.b64encode(THUMBNAIL) + b"</mine>")
+    head = b"http://ns.adobe.com/xap/1.0/\0"
+    for kind, blob in (("xmp", encoded), ("APP1", head + encoded), ("8bim", base64.b64encode(WEBP)), ("iptc", PNG)):
+        original, _, out = protected(raw_profile(kind, blob), "a.png")
+        assert any("dropped" in note for note in original.notes), kind
+        assert b"Raw profile type" not in out
+    for kind, blob in (("xmp", XMP % b""), ("APP1", head + XMP % b""), ("iptc", b"\x1c\x02\x05\0\3abc")):
+        original, _, out = protected(raw_profile(kind, blob), "a.png")
+        assert original.notes == ()
+        assert b"Raw profile type" in out
+    thumbnails = b"<xmp:Thumbnails>" + base64.b64encode(THUMBNAIL) + b"</xmp:Thumbnails>"
+    assert reopened(protected(raw_profile("xmp", XMP % thumbnails), "a.png")[2]).info["xmp"] == XMP % b""
+
+
+def test_a_profile_in_text_that_is_cut_short_goes_and_the_picture_stays():
+    """It was refused as: non-hexadecimal number found in fromhex() arg."""
+    original, _, _ = protected(raw_profile("iptc", b"abc", cut=1), "a.png")
+    assert original.notes == ("text 'Raw profile type iptc' dropped: it is cut short",)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("tag", "kind", "blob"), [
+    (33723, 4, THUMBNAIL), (65000, 2, THUMBNAIL), (270, 2, base64.b64encode(THUMBNAIL)), (65001, 7, PNG),
+    (65002, 1, WEBP), (65003, 3, THUMBNAIL), (65004, 12, THUMBNAIL),
+], ids=["LONG", "ASCII", "base64", "UNDEFINED", "BYTE", "SHORT", "DOUBLE"])  # fmt: skip
+def test_a_tag_of_whatever_type_that_holds_a_picture_leaves_a_tiff(order, tag, kind, blob):
+    width = {4: 4, 3: 2, 12: 8}.get(kind, 1)
+    blob = blob.ljust(-(-len(blob) // 8) * 8, b"\0")
+    plain = stored(picture("RGB"), "TIFF")
+    tags = {**tiff.parse(plain), tag: tiff.Entry(kind, len(blob) // width, blob), 271: tiff.Entry(2, 4, b"Cam\0")}
+    data = tiff.graft(plain, tags)
+    if order == ">":  # as a program would write it whose words are the other way round
+        swapped = tiff.in_both_orders(tags[tag])[-1]
+        data = tiff.graft(plain, {**tags, tag: tiff.Entry(kind, len(blob) // width, swapped)})
+    original, _, out = protected(data, "a.tif")
+    assert f"TIFF tag {tag} dropped: it holds a picture" in original.notes
+    assert set(tiff.parse(out)) - tiff.STRUCTURAL == {271}
+    assert b"unprotected" not in out
+
+
+def test_an_exif_block_with_another_picture_than_a_jpeg_goes():
+    block = b"Exif\0\0" + exif_block("<", note=b"NOTE" + PNG)
+    original, _, out = protected(stored(picture("RGB"), "JPEG", exif=block), "a.jpg")
+    assert "EXIF block with a picture inside dropped" in original.notes
+    assert "exif" not in reopened(out).info

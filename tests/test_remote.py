@@ -11,7 +11,7 @@ from jobs import tree
 
 from unlearnable import job
 from unlearnable.addresses import shown
-from unlearnable.job import remote
+from unlearnable.job import remote, stores
 from unlearnable.run import Run
 
 BOX = "memory://alice:S3CRET@box"
@@ -199,3 +199,82 @@ def test_an_address_without_a_path_is_kept_under_its_host_alone(tmp_path: Path, 
     place = "memory://alice:S3CRET@box?S3CRET"
     with remote.places(place, str(tmp_path / "dst"), resume=False, overwrite=False) as (source, _):
         assert source.path.name == "box"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--eps", "9/x"], "eps must be a fraction"),
+        (["--eps", "1/510"], "changes no pixel"),
+        (["--method", "nonsense"], "nonsense"),
+        (["--resume", "--overwrite"], "choose one of them"),
+        (["--lend"], "--lend gives pictures"),
+    ],
+)
+def test_a_typing_mistake_is_found_before_anything_is_fetched(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.setattr(remote, "_get", lambda *_: 1 / 0)
+    assert said in refused(command("protect", "memory://src", tmp_path / "dst", *OPTIONS, *words))
+    assert not list((tmp_path / "cache/unlearnable").iterdir())
+
+
+def test_a_job_that_was_another_is_refused_before_anything_is_fetched(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("protect", "memory://src", tmp_path / "dst", *OPTIONS).code == 0
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("mine")
+    monkeypatch.setattr(remote, "_get", lambda *_: 1 / 0)
+    for place, words, said in [
+        ("dst", ["--resume", "--eps", "4/255"], "eps was 8/255, is now 4/255"), ("dst", [], "holds a job already"),
+        ("dst", ["--resume", "--method", "random"], "name was lsp, is now random"), ("full", [], "is not empty"),
+    ]:  # fmt: skip
+        assert said in refused(command("protect", "memory://src", tmp_path / place, *OPTIONS, *words))
+    begun(command, monkeypatch)
+
+
+def test_what_was_fetched_is_kept_and_what_changed_is_fetched_again(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same size, other bytes; and a file that is not there any more is not protected with the rest."""
+    words = ["protect", "memory://src", tmp_path / "dst", "--json", "--device", "cpu", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "protect", lambda *_: (_ for _ in ()).throw(ValueError("on purpose")))
+        with pytest.raises(ValueError, match="on purpose"):
+            command(*words, "--method", "lsp")
+    (kept,) = (tmp_path / "cache/unlearnable").iterdir()
+    assert tree(kept / "from/src") == tree(tmp_path / "src")
+    data = memory.cat("/src/notes.txt")
+    memory.pipe("/src/notes.txt", data[::-1])
+    memory.rm("/src/cat/3.png")
+    fetched_now: list[str] = []
+    real = remote._get
+
+    def get(system: Any, files: list[tuple[str, Path]]) -> None:
+        fetched_now.extend(there for there, _ in files)
+        real(system, files)
+
+    monkeypatch.setattr(remote, "_get", get)
+    done = command(*words, "--method", "lsp")
+    assert (done.code, done.json["protected"], fetched_now) == (0, 3, ["/src/notes.txt"])
+    assert (tmp_path / "dst/notes.txt").read_bytes() == data[::-1]
+    assert not (tmp_path / "dst/cat/3.png").exists()
+    assert not list((tmp_path / "cache/unlearnable").iterdir())
+
+
+def test_a_store_without_stamps_or_sizes(
+    tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """Sizes alone are believed of a job that is resumed; where there is no size there is a line that says so."""
+    monkeypatch.setattr(stores, "_STAMPS", ())
+    fetched_now: list[int] = []
+    real = remote._get
+    monkeypatch.setattr(remote, "_get", lambda system, files: (fetched_now.append(len(files)), real(system, files)))
+    for goes_on in (False, False, True):
+        remote.Place("memory://src", tmp_path / "work/from/src", goes_on).fetch(run)
+    assert fetched_now == [5, 5]
+    monkeypatch.setattr(type(memory), "find", lambda self, root, detail: {"/src/a.zip": {"size": None}})
+    monkeypatch.setattr(type(memory), "info", lambda self, path: {"size": None})
+    with pytest.raises(ValueError, match=r"'/src/a.zip' cannot be fetched, its server does not say how large it is"):
+        remote.Place("memory://src", tmp_path / "other/from/src").fetch(run)

@@ -144,12 +144,20 @@ def labelled(collection: Collection, within: str = "") -> list[tuple[Item, str]]
     """The pictures that lie in a class folder below `within`, and their class. ValueError where there is none."""
     prefix = within + "/" if within else ""
     chosen = [i for i in collection.items if i.name.startswith(prefix) and not i.problem and is_picture_name(i.name)]
-    labels = [collection.label(item) for item in chosen]
+    labels = [class_of(collection, item) for item in chosen]
     found = [(i, n.removeprefix(prefix)) for i, n in zip(chosen, labels, strict=True) if n and n != within]
     if not found:
         below = f" under {within}" if within else ""
         raise ValueError(f"{collection.path} holds no labelled pictures{below}: expected CLASS/NAME")
     return found
+
+
+def class_of(collection: Collection, item: Item) -> str | None:
+    """The class of a picture, None where nothing says it, or what says it cannot be read."""
+    try:
+        return collection.label(item)
+    except Refused:  # a label file of an archive
+        return None
 
 
 def _side(picture: Picture) -> int:

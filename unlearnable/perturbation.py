@@ -1,6 +1,7 @@
 """What a protection learns: a value that proposes a protected image, and knows nothing of how it was learned."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.encoders import Encoder
 from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
-from unlearnable.run import Run, write_atomically
+from unlearnable.run import Run, scratch_of, write_atomically
 
 
 @runtime_checkable
@@ -198,7 +199,10 @@ def at_size(data: ImageSet, size: int) -> ImageSet:
 
 
 def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> None:
-    """Writes perturbation.safetensors and config.json (`about`: which method made it, with what budget and seed)."""
+    """Writes perturbation.safetensors and config.json (`about`: which method made it, with what budget and seed).
+
+    Over an older one config.json goes first and comes last: killed meanwhile, the folder holds none, never a mixture.
+    """
     values = {f.name: getattr(perturbation, f.name) for f in fields(perturbation)}  # type: ignore[arg-type]
     tensors = {name: value.contiguous() for name, value in values.items() if isinstance(value, Tensor)}
     for name, value in values.items():
@@ -207,7 +211,10 @@ def save(folder: Path, perturbation: Perturbation, about: dict[str, Any]) -> Non
     kept = {name.partition(_INNER)[0] for name in tensors}
     plain = {name: value for name, value in values.items() if name not in kept}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS)
+    scratch = scratch_of(folder / WEIGHTS)
+    save_file(tensors, scratch)  # not in place: what is replaced may be mapped into memory
+    (folder / CONFIG).unlink(missing_ok=True)
+    os.replace(scratch, folder / WEIGHTS)
     config = about | {"kind": type(perturbation).__name__, "values": plain}
     write_atomically(folder / CONFIG, json.dumps(config, indent=1).encode())
     shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors writes for the owner alone

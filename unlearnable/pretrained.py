@@ -48,29 +48,42 @@ class FittedProtection:
         return cls(*perturbations.load(Path(found)))
 
     def save_pretrained(
-        self, folder: str | Path, *, evaluation: Mapping[str, Any] | None = None, push_to: str | None = None
-    ) -> Path:
+        self, folder: str | Path, *, evaluation: Mapping[str, Any] | None = None, push_to: str | None = None,
+        public: bool = False,
+    ) -> Path:  # fmt: skip
         """Writes config.json, perturbation.safetensors and README.md, the model card.
 
         evaluation: what `evaluate --json` answered, for the card. push_to: hf://owner/name, where the folder is sent as
-        well; nothing is sent otherwise. Raises ValueError where `push_to` is no such name or the hub does not take it.
+        well, once it is sure that others cannot see it there: with it they take the protection off. public: they may.
+        Nothing is sent otherwise. Raises ValueError where `push_to` is no such name or the hub does not take it.
         """
         hub, place = None if push_to is None else _hub(push_to), Path(folder)
         about = {name: value for name, value in self.config.items() if name not in ("kind", "values")}
         perturbations.save(place, self.perturbation, about)
         write_card(place, evaluation)
         if hub is not None and push_to is not None:
-            name = push_to.removeprefix(HUB)
-            try:
-                hub.create_repo(name, exist_ok=True, private=True)
-                hub.upload_folder(repo_id=name, folder_path=place, allow_patterns=_FILES)
-            except Exception as error:
-                raise ValueError(f"{push_to!r} did not take it: {told(error)}") from error
+            _push(hub, push_to, place, public)
         return place
 
     def protect(self, data: ImageSet, run: Run | None = None) -> ImageSet:
         """The images protected within the budget that it was fitted for."""
         return perturbations.apply(self.perturbation, data, _budget(self.config), run or Run())
+
+
+def _push(hub: Any, address: str, folder: Path, public: bool) -> None:
+    name = address.removeprefix(HUB)
+    try:
+        hub.create_repo(name, exist_ok=True, private=True)  # one that is there stays as public as it was
+        sent = public or hub.repo_info(name).private
+        if sent:
+            hub.upload_folder(repo_id=name, folder_path=folder, allow_patterns=_FILES)
+    except Exception as error:
+        raise ValueError(f"{address!r} did not take it: {told(error)}") from error
+    if not sent:
+        raise ValueError(
+            f"{address!r} is public, and with what was fitted anybody takes the protection off: name a private one, or "
+            "say public=True"
+        )
 
 
 def write_card(folder: Path, evaluation: Mapping[str, Any] | None = None) -> None:

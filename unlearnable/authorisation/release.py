@@ -23,6 +23,7 @@ from unlearnable.data import labelled_as, load_labelled
 from unlearnable.files import BOOKKEEPING, Container
 from unlearnable.job.card import changed_by
 from unlearnable.job.manifest import FILE, failures
+from unlearnable.job.verifying import UNCHANGED
 from unlearnable.perturbation import CONFIG
 from unlearnable.protections import describe
 from unlearnable.protections.uge import UGE
@@ -184,9 +185,9 @@ def _protect(asked: Release, known: _Known, run: Run) -> None:
         return
     job.protect(_job(asked), run)
     found = job.verify(asked.source, pictures, run)
-    if found.bad:
-        name, reason = found.problems[0]
-        raise ValueError(f"{found.bad} files are not as they were written, such as {name!r}: {reason}; name a new OUT")
+    if wrong := found.bad - found.unchanged:
+        name, reason = next(problem for problem in found.problems if problem[1] != UNCHANGED)
+        raise ValueError(f"{wrong} files are not as they were written, such as {name!r}: {reason}; name a new OUT")
     if not found.max_abs_delta:
         raise ValueError(f"nothing was changed at eps {asked.method.budget}: take a larger --eps and name a new OUT")
     os.rename(pictures / BOOKKEEPING, asked.work / "job")

@@ -50,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _said_on_purpose(error.__traceback__):
             raise
         return _refuse(str(error))
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
+        return _refuse(str(error))
 
 
 def _command(words: list[str]) -> int:
@@ -120,11 +124,20 @@ def _said_on_purpose(trace: TracebackType | None) -> bool:
     return ours and trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
+def _is_refusal(error: Exception) -> bool:
+    """Is it about one file of the user's, met where only the whole can be refused?"""
+    from unlearnable.files import Refused  # not before it is needed: it loads half of the program
+
+    return isinstance(error, Refused)
+
+
 def _refuse(reason: str) -> int:
     _tell(f"unlearnable: {printable(' '.join(reason.split()))}")
     return COULD_NOT_START
 
 
 def _answer(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    """What the terminal or the file has no letters for is escaped: all work is done by now."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()

@@ -11,13 +11,14 @@ from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, typed
 
 if TYPE_CHECKING:
-    from unlearnable.job import Engine, Preview, Summary
+    from unlearnable.job import Engine, Job, Preview, Summary
     from unlearnable.job.remote import Place
     from unlearnable.protections import Protection
     from unlearnable.run import Run
 
 Labelling = Literal["auto", "folders", "none"]
 Container = Literal["keep", "png", "webp"]
+FITTED_TO = "a picture, a folder, an archive, table or array file on this machine; never written to"
 SRC = "a picture, a folder, an archive, table or array file, or an address of one; never written to"
 EPS = "the largest change of a value, such as 8/255"
 
@@ -38,7 +39,11 @@ def protect_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--c2pa", type=str, metavar="CHAIN.pem", help="with --signals: C2PA too, by this certificate")
     parser.add_argument("--c2pa-key", type=str, metavar="KEY.pem", help="the private key of that certificate")
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run stopped")
-    parser.add_argument("--overwrite", action="store_true", help="replace what lies in DST")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start anew in DST: what an earlier run wrote goes, an archive is replaced, other files stay",
+    )
     parser.add_argument("--card", action="store_true", help="write a data card: README.md in DST, or beside a file")
     parser.add_argument("--lend", action="store_true", help="give these pictures the noise fitted to others, by class")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
@@ -54,7 +59,7 @@ def fit_flags(parser: Parser, first: str) -> None:
     if not asked and (not first or first.startswith("-")):
         raise UsageError(f"fit begins with a method, one of {', '.join(PROTECTIONS)}: unlearnable fit METHOD SRC OUT")
     parser.add_argument("method", metavar="METHOD", type=str, help="a name or name:preset")
-    parser.add_argument("source", metavar="SRC", type=str, help=SRC)
+    parser.add_argument("source", metavar="SRC", type=str, help=FITTED_TO)
     parser.add_argument("out", metavar="OUT", type=str, help="a folder: protect takes it as --method OUT")
     parser.add_argument("--eps", type=Number, help=EPS)
     parser.add_argument("--labels", type=Labelling, default="auto", help="where the classes come from")
@@ -71,25 +76,29 @@ def fit_flags(parser: Parser, first: str) -> None:
 
 def protect(args: Namespace, run: "Run") -> Answer:
     """Protects a collection."""
+    from unlearnable import job
     from unlearnable.job import remote
 
     asked = (args.source, args.destination, args.resume, args.overwrite, args.dry_run)
     with remote.places(*asked) as (source, destination):
+        wanted = _wanted(args, source.path, destination.path)
+        if source.remote or destination.remote:
+            job.check(wanted, run)  # before anything is fetched
         if destination.remote and not args.resume:
             destination.refuse_taken(args.overwrite)
         if source.remote:
             source.fetch(run)
-        return _protect(args, source, destination, run)
+        return _protect(args, wanted, source, destination, run)
 
 
-def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run") -> Answer:
-    """What is at hand on this machine; where DST is elsewhere it is checked, then put there."""
+def _wanted(args: Namespace, source: Path, destination: Path) -> "Job":
+    """The job with what was typed."""
     from unlearnable import job
-    from unlearnable.pixels import eps_text, parse_eps
+    from unlearnable.pixels import parse_eps
 
-    asked = job.Job(
-        source.path,
-        destination.path,
+    return job.Job(
+        source,
+        destination,
         method=job.DEFAULT_METHOD if args.method is None else args.method,
         eps=None if args.eps is None else parse_eps(args.eps),
         labels=args.labels,
@@ -102,6 +111,13 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         certificate_key=args.c2pa_key and Path(args.c2pa_key),
         lend=args.lend,
     )
+
+
+def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place", run: "Run") -> Answer:
+    """What is at hand on this machine; where DST is elsewhere it is checked, then put there."""
+    from unlearnable import job
+    from unlearnable.pixels import eps_text
+
     if args.dry_run:
         return _planned(job.dry_run(asked))
     try:
@@ -110,9 +126,9 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
         raise UsageError(f"{reason}; once that is mended the same command with --resume goes on") from reason
     if destination.remote:
         found = job.verify(source.path, destination.path, run)
-        if found.bad:
+        if wrong := found.bad - found.unchanged:
             raise UsageError(
-                f"DST {shown(args.destination)!r}: {found.bad} outputs are not as they should be: nothing was put"
+                f"DST {shown(args.destination)!r}: {wrong} outputs are not as they should be: nothing was put"
             )
         destination.deliver(run)
     control = done.eps == eps_text(0.0)
@@ -120,7 +136,7 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
     text += (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
+        f"{_renamed(done)}to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
     if done.signalled is not None:
         text += (
@@ -128,12 +144,10 @@ def _protect(args: Namespace, source: "Place", destination: "Place", run: "Run")
             f"not allowed; templates for a web site: {done.manifest.parent / 'signals'}"
         )
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
-    advice = _advice(done, shown(args.destination) if destination.remote else str(done.manifest))
-    unchanged = done.protected > 0 and done.max_abs_delta == 0 and not control
-    if unchanged:
-        there = shown(args.destination)
-        advice = f"nothing changed: the pictures in {there} are as they were: take a larger --eps, or fit anew"
-    return Answer(_summary(done), text, failures, done.failed > 0 or unchanged, advice)
+    there = shown(args.destination)
+    advice = _advice(done, there, there if destination.remote else str(done.manifest))
+    unwell = bool(done.failed or done.unchanged or done.strange)
+    return Answer(_summary(done), text, failures, unwell, advice)
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":
@@ -146,15 +160,34 @@ def _engine(name: Literal["local", "ray"]) -> "Engine":
     return on_ray
 
 
-def _advice(done: "Summary", place: str) -> str:
-    """Where the change shows, which pictures cannot hold it, and what to do; nothing where there are none."""
+def _renamed(done: "Summary") -> str:
+    if not done.renamed:
+        return ""
+    said = "; files that were copied may say the old names: see docs/how-to.md" if done.copied else ""
+    return f"renamed: {done.renamed} of {done.protected} pictures (photo.jpg is photo.png now){said}\n"
+
+
+def _advice(done: "Summary", there: str, manifest: str) -> str:
+    """What is not protected, where the change shows, which pictures cannot hold it, and what to do; nothing where there
+    are none."""
     said = []
+    if done.unchanged == done.protected > 0:
+        said.append(f"nothing changed: the pictures in {there} are as they were: take a larger --eps, or fit anew")
+    elif done.unchanged:
+        said.append(
+            f"unchanged: {done.unchanged} of {done.protected} pictures are as they were in every pixel: not protected"
+            f" ({_some(done.unchanged_named, done.unchanged)}): take a larger --eps, or keep them back"
+        )
+    if done.strange:
+        said.append(
+            f"strange: {done.manifest.parent.parent} holds pictures that this job did not write, nothing says that "
+            f"they are protected ({_some(done.strange_named, done.strange)}): move them away"
+        )
     if done.showing:
-        more = done.showing - len(done.shown_most)
-        named = ", ".join(done.shown_most) + (f" and {more} more" if more else "")
         said.append(
             f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen"
-            f" ({named}; flat_step in {place}): a smaller --eps shows less, and protects less"
+            f" ({_some(done.shown_most, done.showing)}; flat_step in {manifest}): a smaller --eps shows less, and "
+            "protects less"
         )
     if done.grey:
         said.append(
@@ -162,6 +195,11 @@ def _advice(done: "Summary", place: str) -> str:
             "changes, which mostly protects little: stored as RGB they take all of it, and show it as colour"
         )
     return "; ".join(said)
+
+
+def _some(names: tuple[str, ...], count: int) -> str:
+    more = count - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _summary(done: "Summary") -> dict[str, Any]:
@@ -175,6 +213,9 @@ def _summary(done: "Summary") -> dict[str, Any]:
         "method": done.method,
         "eps": done.eps,
         "showing": done.showing,
+        "unchanged": done.unchanged,
+        "strange": done.strange,
+        "renamed": done.renamed,
     } | ({} if done.signalled is None else {"signals": done.signalled})
 
 
@@ -188,7 +229,7 @@ def _planned(plan: "Preview") -> Answer:
     }
     said |= {"seconds": None, "images_per_second": None}
     text = f"nothing was written; it would be {_counted(plan)} with {plan.method} at eps {plan.eps}"
-    said |= {"method": plan.method, "eps": plan.eps, "showing": None}
+    said |= {"method": plan.method, "eps": plan.eps} | dict.fromkeys(("showing", "unchanged", "strange", "renamed"))
     return Answer(said, text, plan.failures, unwell=plan.failed > 0)
 
 

@@ -63,6 +63,8 @@ def _advice(done: "Released") -> str:
     from unlearnable.authorisation import separates
 
     said = []
+    if unchanged := done.report.get("unchanged"):
+        said.append(f"{unchanged} pictures are as they were in every pixel: keep them back, or take a larger --eps")
     if done.report["copied"]:
         said.append(f"{done.report['copied']} other files were copied as they are: look at them before you publish")
     if done.report["measured"] and not separates(done.report["measured"]):
@@ -91,6 +93,7 @@ def _said(done: "Released") -> dict[str, Any]:
     report = done.report
     names = ("pictures", "copied", "failed", "method", "eps", "max_abs_delta", "psnr_mean", "psnr_lowest")
     said = {name: report[name] for name in names} | {"classes": len(report["classes"])}
+    said |= {"unchanged": report.get("unchanged")}
     said |= {"pictures_sha256": report["pictures_sha256"], "key": report["signed"] and report["signed"]["key"]}
     measured = report["measured"] or {}
     said |= {name: measured.get(name) for name in ("authorised", "outsider", "outsider_clean", "margin", "flags")}

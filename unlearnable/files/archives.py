@@ -16,16 +16,7 @@ from pathlib import Path
 from typing import IO, ClassVar, cast
 
 from unlearnable.files.collection import Packable, Staged
-from unlearnable.files.item import (
-    BLOCK,
-    MAX_BYTES,
-    TOO_LARGE,
-    Item,
-    check_item,
-    check_size,
-    member_item,
-    parent_label,
-)
+from unlearnable.files.item import BLOCK, MAX_BYTES, TOO_LARGE, Item, check_item, check_size, member_item, parent_label
 from unlearnable.files.refused import Refused, refusing
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -150,8 +141,10 @@ class Tar(Packable):
             except BaseException:
                 self.close()
                 raise
-        self._classes = {_key(name): name for name in self._places if name.endswith((".cls", ".json"))}
-        self._classes |= {_key(name): name for name in self._places if name.endswith(".cls")}
+        self._classes: dict[str, list[str]] = {}  # of a sample: the members that may say its class, as they are asked
+        for name in sorted(self._places, key=lambda name: (name.endswith(".json"), name.count("."))):
+            if name.endswith((".cls", ".json")):
+                self._classes.setdefault(_key(name), []).append(name)
 
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
@@ -210,11 +203,13 @@ class Tar(Packable):
         return data
 
     def label(self, item: Item) -> str | None:
-        name = self._classes.get(_key(item.name))
-        if name is None:
-            return parent_label(item.name)
-        text = self.read(Item(name)).decode(errors="replace").strip()
-        return (_class_in(text) or parent_label(item.name)) if name.endswith(".json") else text or None
+        for name in self._classes.get(_key(item.name), ()):
+            text = self.read(Item(name)).decode(errors="replace").strip()
+            if name.endswith(".cls"):
+                return text or None
+            if (said := _class_in(text)) is not None:
+                return said
+        return parent_label(item.name)
 
     def pack(self, out: Path, staged: Staged) -> None:
         with open(out, "wb") as file:

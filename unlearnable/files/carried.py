@@ -6,7 +6,10 @@ from typing import Any
 from PIL import Image
 
 from unlearnable.files import colour, metadata, opening, png, tiff
+from unlearnable.files.marks import shows
 from unlearnable.files.metadata import Metadata
+from unlearnable.files.refused import Refused
+from unlearnable.files.surplus import surplus
 
 _HELD_BY_WEBP = (b"iCCP", b"eXIf")
 
@@ -14,9 +17,11 @@ _HELD_BY_WEBP = (b"iCCP", b"eXIf")
 def collect(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> tuple[Metadata, list[str]]:
     """(cleaned metadata of a loaded image, notes on what could not be kept).
 
-    Raises `Refused` where its colours would become others.
+    Raises `Refused` where its colours would become others, or their profile is none.
     """
     meta, notes = _collected(image, data, kind, plan)
+    if meta.icc and shows(meta.icc):
+        raise Refused("a picture lies in its colour profile: embed the plain profile, or none")
     meta, said = colour.fitted(meta, plan)
     return meta, [*notes, *said]
 
@@ -141,8 +146,8 @@ def losses(meta: Metadata, kind: str, target: str) -> list[str]:
 
 def wrong(meta: Metadata, image: Image.Image, data: bytes, kind: str) -> str | None:
     """Which metadata of a file read back is not what was meant; None where all is."""
-    if len(data) > _length(data, kind):
-        return "bytes follow its end"
+    if found := surplus(meta, image, data, kind):
+        return found
     icc, exif, xmp = (_bytes(image.info.get(key)) for key in ("icc_profile", "exif", "xmp"))
     dpi = metadata.resolution(image.info)
     same = {
@@ -161,16 +166,6 @@ def wrong(meta: Metadata, image: Image.Image, data: bytes, kind: str) -> str | N
     }[kind]()
     differing = [key for key, good in same.items() if not good]
     return f"its {differing[0]} read back differs" if differing else None
-
-
-def _length(data: bytes, kind: str) -> int:
-    """How many bytes the file says that it has; a TIFF says it nowhere."""
-    if kind == "PNG":
-        return png.length(data)
-    if kind == "TIFF":
-        return len(data)
-    start, more = {"WEBP": (4, 8), "BMP": (2, 0)}[kind]
-    return int.from_bytes(data[start : start + 4], "little") + more
 
 
 def _close(got: tuple[float, float] | None, want: tuple[float, float] | None) -> bool:

@@ -14,7 +14,7 @@ from unlearnable.files.arrays import Arrays, Stack
 from unlearnable.files.collection import Staged
 from unlearnable.files.copying import check_copy
 from unlearnable.files.digests import digest
-from unlearnable.files.folder import inside
+from unlearnable.files.folder import inside, is_card
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.refused import Refused
@@ -94,8 +94,9 @@ def _class_names(file: Path) -> list[str]:
 
 
 def _others(path: Path) -> list[str]:
-    """The texts beside the records. ValueError for what might hold unprotected pictures."""
-    found = sorted(child.name for child in path.iterdir() if child.suffix != ".bin" and child.name != BOOKKEEPING)
+    """The texts beside the records, a data card left out. ValueError for what might hold unprotected pictures."""
+    beside = (child for child in path.iterdir() if child.suffix != ".bin" and child.name != BOOKKEEPING)
+    found = sorted(child.name for child in beside if not is_card(child))
     for name in found:
         if not (path / name).is_file() or is_picture_name(name) or Path(name).suffix not in _TEXTS:
             raise ValueError(f"SRC {str(path)!r} holds {name!r}, which is no part of CIFAR binary: move it away")

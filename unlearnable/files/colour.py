@@ -1,5 +1,6 @@
 """What the samples mean: profiles and code points (ITU-T H.273), carried to the written format or refused."""
 
+import struct
 from dataclasses import replace
 
 from PIL import Image, PngImagePlugin
@@ -11,6 +12,9 @@ from unlearnable.files.refused import Refused
 _SRGB = (1, 13)  # primaries, transfer; what is not said (2, or 0) is sRGB's
 _LIKE_SRGB = (1, 6, 13, 14, 15)  # transfers that are shown as sRGB's is
 _HEAD = 1 << 16
+_GAMMA = (45455,)  # of sRGB, as PNG says it, in 1/100000
+_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_NEAR = 500
 
 
 def code_points(image: Image.Image, data: bytes) -> tuple[int, int] | None:
@@ -39,7 +43,25 @@ def fitted(meta: Metadata, plan: Plan) -> tuple[Metadata, list[str]]:
     return _for_webp(meta, plan) if plan.target == "WEBP" else (meta, [])
 
 
+def _check_gamma(meta: Metadata) -> None:
+    """Raises `Refused` where gAMA or cHRM say other colours than sRGB's, and nothing that goes before them does."""
+    said = {kind: body for kind, body, _ in meta.chunks}
+    if meta.icc or b"sRGB" in said or b"cICP" in said:
+        return
+    for kind, usual in ((b"gAMA", _GAMMA), (b"cHRM", _PRIMARIES)):
+        body = said.get(kind)
+        if body is None or len(body) != 4 * len(usual):
+            continue
+        found = struct.unpack(f">{len(usual)}I", body)
+        if any(abs(value - like) > _NEAR for value, like in zip(found, usual, strict=True)):
+            raise Refused(
+                f"its colours are not sRGB ({kind.decode()} {', '.join(map(str, found))}) and it has no profile, "
+                "without which WebP cannot say so: use --format keep or png"
+            )
+
+
 def _for_webp(meta: Metadata, plan: Plan) -> tuple[Metadata, list[str]]:
+    _check_gamma(meta)
     notes = []
     chunk = next((body for kind, body, _ in meta.chunks if kind == b"cICP" and len(body) == 4), None)
     points = meta.points or (_said(chunk[0], chunk[1]) if chunk else None)

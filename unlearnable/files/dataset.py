@@ -2,19 +2,26 @@
 
 import hashlib
 import json
+import re
+import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.copying import inspected
 from unlearnable.files.digests import digest
-from unlearnable.files.folder import inside
-from unlearnable.files.item import BOOKKEEPING
+from unlearnable.files.folder import Folder, inside, is_card, listed
+from unlearnable.files.formats import is_picture_name
+from unlearnable.files.item import BOOKKEEPING, Item
 from unlearnable.files.parts import Parts, staged_of
+from unlearnable.files.refused import Refused
 from unlearnable.files.tables import Rows, pyarrow
 
 _SPLITS, _INFO, _STATE = "dataset_dict.json", "dataset_info.json", "state.json"
 _OF_THE_ORIGINALS = ("download_checksums", "download_size", "dataset_size", "size_in_bytes", "post_processing_size")
+_CACHE = re.compile(r"(^|/)(cache-[^/]*\.arrow|tmp[^/]*)$")  # what `map` keeps, and what it had begun
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -31,6 +38,7 @@ class Dataset(Parts):
                 parts[name] = _Split(inside(path, path / name), path)
                 stack.callback(parts[name].close)
             super().__init__(path, parts)
+            self._beside = _beside(path, parts)
             stack.pop_all()
 
     def pack(self, out: Path, staged: Staged) -> None:
@@ -41,6 +49,23 @@ class Dataset(Parts):
                 part.pack(out / name, staged_of(name, staged))
         if (self.path / _SPLITS).is_file():
             (out / _SPLITS).write_bytes((self.path / _SPLITS).read_bytes())
+        for item in self._beside.items:
+            (out / item.name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.path / item.name, out / item.name)
+
+    def kept(self) -> str | None:
+        """That of the splits, and of the other files, which are looked into as they are read."""
+        found = {item.name: self._copied(item) for item in self._beside.items}
+        return digest([super().kept(), found]) if found else super().kept()
+
+    def _copied(self, item: Item) -> str:
+        read = hashlib.sha256()
+        try:
+            for block in inspected(self._beside.blocks(item)):
+                read.update(block)
+        except Refused as reason:
+            raise Refused(f"holds {item.name!r} beside the data set, which would be copied, but {reason}") from None
+        return read.hexdigest()
 
     @classmethod
     def fits(cls, path: Path) -> bool:
@@ -61,6 +86,11 @@ class _Split(Rows):
         names = [_file_name(path, said) for said in self._state.get("_data_files", ())]
         self._files = _Files(path, [inside(root, path / name).name for name in names])
         super().__init__(path, self._files)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all its files."""
+        return _STATE, _INFO, *self._files.chunks_of
 
     def pack(self, out: Path, staged: Staged) -> None:
         out.mkdir(exist_ok=True)
@@ -130,6 +160,22 @@ class _Files:
 
     def complete(self, chunk: int, name: str, field: str | None = None) -> bool:
         return False  # nulls are looked up in a map of bits, no picture is read for it
+
+
+def _beside(path: Path, parts: Mapping[str, Collection]) -> Folder:
+    """The other files, such as README.md. Raises ValueError for what is not copied anyway: links, pictures."""
+    own = {_SPLITS}
+    for name, part in parts.items():
+        own |= {str(PurePosixPath(name, file)) for file in (part.files if isinstance(part, _Split) else ())}
+    items = [
+        item for item in listed(path).items
+        if item.name not in own and not _CACHE.search(item.name) and not is_card(path / item.name)
+    ]  # fmt: skip
+    for item in items:
+        if item.problem or is_picture_name(item.name):
+            reason = item.problem or "which is a picture beside the data set"
+            raise ValueError(f"SRC {str(path)!r} holds {item.name!r}, {reason}: move it away")
+    return Folder(path, tuple(items))
 
 
 def _splits(path: Path) -> list[str]:

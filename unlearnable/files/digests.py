@@ -14,6 +14,19 @@ def digest(said: Any) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+def bytes_of(array: Any) -> tuple[Any, memoryview]:
+    """(where each value begins, and the last ends; all values one behind the other) of texts or bytes without nulls."""
+    arrow = imported("pyarrow", "reading tables and data sets", "hf")
+    if arrow.types.is_fixed_size_binary(array.type):
+        array = array.cast(arrow.binary())
+    whole = array.cast(arrow.large_binary())
+    _, offsets, data = whole.buffers()
+    if data is None or not len(whole):
+        return np.zeros(len(whole) + 1, np.int64), memoryview(b"")
+    ends = np.frombuffer(offsets, np.int64, whole.offset + len(whole) + 1)[whole.offset :]
+    return ends - ends[0], memoryview(data)[ends[0] : ends[-1]]
+
+
 class Columns:
     """The values of a table's columns, taken piece by piece: the digest is the same however the rows are cut.
 
@@ -61,11 +74,7 @@ class Columns:
         text = types.is_string(kind) or types.is_large_string(kind)
         if text or types.is_binary(kind) or types.is_large_binary(kind):
             self._feed(f"{place}#", self._compute.binary_length(array).cast(self._arrow.int64()))
-            whole = array.cast(self._arrow.large_binary())
-            _, offsets, data = whole.buffers()
-            if data is not None and len(whole):
-                ends = np.frombuffer(offsets, np.int64, whole.offset + len(whole) + 1)
-                self._update(place, memoryview(data)[ends[whole.offset] : ends[-1]])
+            self._update(place, bytes_of(array)[1])
         elif types.is_boolean(kind):
             self._feed(place, array.cast(self._arrow.uint8()))
         elif types.is_primitive(kind) or types.is_decimal(kind) or types.is_fixed_size_binary(kind):

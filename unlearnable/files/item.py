@@ -10,6 +10,9 @@ BOOKKEEPING = ".unlearnable"
 MAX_BYTES = 2 << 30
 """No single file above this is read into memory."""
 
+CARD_MARK = b"<!-- data card by unlearnable -->"
+"""How a data card begins: the program's own file too, though it lies among those of the collection."""
+
 BLOCK = 1 << 20
 """How much is read at once of a file that is passed on."""
 

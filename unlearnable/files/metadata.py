@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unlearnable.files import tiff
+from unlearnable.files.marks import shows, unescaped
 from unlearnable.files.refused import Refused
 
 Chunk = tuple[bytes, bytes, bool]
@@ -33,16 +34,17 @@ class Metadata:
 
 
 NO_C2PA = "C2PA manifest dropped: it was of the unprotected picture"
-_JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xe0-\xef\xfe]")
+_JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_ENCODED = (b"/9j/2", b"/9j/4", b"/9j/7", b"/9j/w", b"iVBORw0KGgo")  # base64 of the same magic numbers
-_HEX = re.compile(rb"ffd8ff(c[0-9a-f]|db|e[0-9a-f]|fe)|89504e470d0a1a0a")
+# metadata is small, so that fewer bytes than `marks` asks for tell that there is a picture
+_ENCODED = re.compile(rb"/9j/[w-z2-7/]|UklGR[A-Za-z0-9+/]{7}RUJQ")
+_HEX = re.compile(rb"ffd8ff(c[0-9a-f]|db|dd|e[0-9a-f]|fe)|89504e470d0a1a0a")
 _XMP_THUMBNAILS = re.compile(rb"<([\w.-]+):Thumbnails[\s/>].*?</\1:Thumbnails\s*>", re.DOTALL)
 
 
 def shows_picture(blob: bytes) -> bool:
-    """Does the blob hold a JPEG or PNG: as it is, in base64 or in hexadecimal?"""
-    if _JPEG.search(blob) or PNG_MAGIC in blob or any(mark in blob for mark in _ENCODED):
+    """Does the blob hold a picture: as it is, in base64 or in hexadecimal?"""
+    if _JPEG.search(blob) or shows(blob) or _ENCODED.search(unescaped(blob)):
         return True
     return bool(_HEX.search(blob.translate(None, b" \t\r\n").lower()))
 
@@ -76,6 +78,8 @@ def clean_exif(raw: bytes | None) -> tuple[bytes | None, list[str]]:
     except (Refused, struct.error):
         return None, ["damaged EXIF block dropped"]
     clean = blank_jpegs(bare)
+    if shows_picture(clean[4:]):  # the block itself begins like a TIFF
+        return None, ["EXIF block with a picture inside dropped"]
     notes = ["EXIF thumbnail removed"] * (bare != raw)
     return clean, notes + ["preview in the EXIF block removed"] * (clean != bare)
 
@@ -112,9 +116,11 @@ def clean_tags(file: bytes) -> tuple[tiff.Tags, list[str]]:
             if xmp:
                 tags[tag] = replace(entry, count=len(xmp), value=xmp)
         elif tag not in tiff.STRUCTURAL:
-            clean = _blank_entry(entry)
-            notes += [f"picture in TIFF tag {tag} blanked"] * (clean != entry)
-            tags[tag] = clean
+            clean = _clean_entry(entry)
+            blanked = clean is not None and clean != entry
+            notes += [f"picture in TIFF tag {tag} blanked"] * blanked
+            notes += [f"TIFF tag {tag} dropped: it holds a picture"] * (clean is None)
+            tags |= {tag: clean} if clean else {}
     return tags, notes + _moved_maker_note(tags)
 
 
@@ -131,12 +137,14 @@ def _moved_maker_note(tags: tiff.Tags) -> list[str]:
     return []
 
 
-def _blank_entry(entry: tiff.Entry) -> tiff.Entry:
+def _clean_entry(entry: tiff.Entry) -> tiff.Entry | None:
+    """The entry, JPEGs in its bytes blanked; None where it holds a picture in another way, whatever its type."""
     if isinstance(entry.value, dict):
-        return replace(entry, value={tag: _blank_entry(child) for tag, child in entry.value.items()})
-    if entry.type not in (tiff.BYTE, tiff.UNDEFINED):
-        return entry
-    return replace(entry, value=blank_jpegs(entry.value))
+        inner = {tag: _clean_entry(child) for tag, child in entry.value.items()}
+        return replace(entry, value={tag: child for tag, child in inner.items() if child})
+    if entry.type in (tiff.BYTE, tiff.UNDEFINED):
+        entry = replace(entry, value=blank_jpegs(entry.value))
+    return None if any(map(shows_picture, tiff.in_both_orders(entry))) else entry
 
 
 def _resources(blocks: bytes) -> Iterator[bytes]:

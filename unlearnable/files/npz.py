@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from unlearnable.files.arrays import Arrays, Stack
 from unlearnable.files.collection import Staged
 from unlearnable.files.digests import digest
-from unlearnable.files.refused import refusing
+from unlearnable.files.marks import OVERLAP, shows
+from unlearnable.files.refused import Refused, refusing
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DAMAGE = (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError)
@@ -27,6 +28,8 @@ _COPY = 1 << 20
 _PICTURES = {"x", "image", "images", "img", "imgs", "data", "picture", "pictures"}
 _LABELS = ("y", "label", "labels", "target", "targets", "fine_labels")
 _NO_PICTURES = {"y", "label", "labels", "target", "targets", "mask", "masks", "seg", "segmentation"}
+_STATISTICS = {"mean", "std"}
+_CHANNELS, _SMALLEST = (1, 3, 4), 8  # a side below this is no picture's
 _CLASSES = ("classes", "class_names", "label_names")
 
 
@@ -62,6 +65,7 @@ class Npz(Arrays):
                     self._stored[array.name] = _mapped(self._zip, array)
                     pixels = _as_nhwc(self._stored[array.name], array.name)
                     stacks.append(Stack(array.name, pixels, _labels_of(self._zip, array, self._arrays, names)))
+            _refuse_others([array for array in self._arrays.values() if array.name not in self._stored], stacks)
             if not stacks:
                 held = ", ".join(f"{a.name} {a.dtype} {a.shape}" for a in self._arrays.values())
                 raise _Unfit(f"holds no array of pictures (its arrays: {held}): needed is (n, h, w, 1 or 3) uint8")
@@ -91,12 +95,19 @@ class Npz(Arrays):
                 if array.name in self._stored:
                     said.append((array.name, array.shape))
                 else:
-                    held = hashlib.sha256()
-                    with self._zip.open(array.member) as member:
-                        while part := member.read(_COPY):
-                            held.update(part)
-                    said.append((array.name, held.hexdigest()))
+                    said.append((array.name, self._copied(array)))
         return digest(said)
+
+    def _copied(self, array: _Array) -> str:
+        """A digest of an array that is written as it is. Raises `Refused` where it holds a picture, in whatever way."""
+        held, before = hashlib.sha256(), b""
+        with self._zip.open(array.member) as member:
+            while part := member.read(_COPY):
+                if shows(before + part):
+                    raise Refused(f"has a picture inside its array {array.name!r}, and nobody would protect that")
+                held.update(part)
+                before = part[-OVERLAP:]
+        return held.hexdigest()
 
     def _written(self, stack: Stack, staged: Staged) -> Iterator[bytes]:
         stored, header = self._stored[stack.name], BytesIO()
@@ -154,9 +165,13 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> _Ar
     return _Array(member, name, shape, fortran, dtype, start)
 
 
+def _words(array: _Array) -> set[str]:
+    return set(re.split(r"[^a-z]+", array.name.rpartition("/")[2].lower()))
+
+
 def _is_pictures(array: _Array) -> bool:
     """By its name, or by four dimensions with one or three channels. Raises `_Unfit` where the two disagree."""
-    words = set(re.split(r"[^a-z]+", array.name.rpartition("/")[2].lower()))
+    words = _words(array)
     if words & _NO_PICTURES:
         return False
     byte = array.dtype == np.uint8
@@ -168,7 +183,47 @@ def _is_pictures(array: _Array) -> bool:
             f"holds {array.name!r} as {array.dtype} {array.shape}, which cannot be protected: "
             "pictures are (n, h, w), (n, h, w, 1 or 3) or (n, 1 or 3, h, w) uint8"
         )
+    if len(array.shape) == 3 and array.shape[2] in _CHANNELS:
+        raise _Unfit(
+            f"holds {array.name!r} as {array.shape}, which may be one picture or {array.shape[0]}: "
+            f"save one as (1, {', '.join(map(str, array.shape))}), more in grey as (n, h, w, 1)"
+        )
     return True
+
+
+def _refuse_others(arrays: list[_Array], stacks: list[Stack]) -> None:
+    """Raises `_Unfit` where an array that would be copied looks like pictures."""
+    counts, sizes = {len(stack.pixels) for stack in stacks}, {stack.pixels[:1].size for stack in stacks} - {0}
+    for array in arrays if stacks else ():
+        flat = len(array.shape) == 2 and array.dtype == np.uint8 and array.shape[1] in sizes
+        looks = array.dtype.kind in "biuf" and _looks_pictured(array, counts) and not _is_said_to_be_none(array)
+        if flat or looks:
+            raise _Unfit(
+                f"holds {array.name!r} as {array.dtype} {array.shape} beside pictures, which looks like more of them "
+                "and would be copied: take it out, or save it as uint8 under a name such as 'images'; a map of classes "
+                "is called 'mask', 'seg' or 'label', has one channel and whole numbers"
+            )
+
+
+def _looks_pictured(array: _Array, counts: set[int]) -> bool:
+    """Has it, besides channels, two sides of a picture? Some numbers for every picture, such as boxes, have not."""
+    sides = list(array.shape)
+    if len(sides) == 3 and sides[2] in _CHANNELS:
+        return sides[0] not in counts and min(sides[:2]) >= _SMALLEST
+    if len(sides) > 3 and sides[-1] not in _CHANNELS and sides[-3] in _CHANNELS:
+        del sides[-3]
+    elif len(sides) > 3 and sides[-1] in _CHANNELS:
+        del sides[-1]
+    return len(sides) > 2 and min(sides[-2:]) >= _SMALLEST and 0 not in sides
+
+
+def _is_said_to_be_none(array: _Array) -> bool:
+    """Is it by its name a map of classes, or the mean of all pictures, and can it be one by its shape?"""
+    words, shape = _words(array), array.shape
+    if words & _STATISTICS:
+        return len(shape) == 3 and array.dtype.kind == "f"
+    flat = len(shape) == 3 or (len(shape) == 4 and 1 in (shape[1], shape[3]))
+    return bool(words & _NO_PICTURES) and not words & _PICTURES and array.dtype.kind in "biu" and flat
 
 
 def _channels_first(stored: NDArray[np.uint8]) -> bool:

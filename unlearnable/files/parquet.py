@@ -1,11 +1,15 @@
 """Parquet files with a column of pictures, read and written by row groups."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from unlearnable.files.collection import Staged
-from unlearnable.files.tables import Rows, pyarrow
+from unlearnable.files import columns
+from unlearnable.files.collection import Packable, Staged
+from unlearnable.files.item import Item
+from unlearnable.files.refused import Refused, refusing
+from unlearnable.files.tables import NoPictures, Rows, pyarrow
 
 _GROUPS_IN_MEMORY = 2  # threads working in order stand on both sides of a border at most
 
@@ -16,16 +20,12 @@ class Table(Rows):
     kind: ClassVar[str] = "parquet"
 
     def __init__(self, path: Path) -> None:
-        arrow, parquet = pyarrow(), pyarrow("pyarrow.parquet")
-        try:
-            self._groups = _Groups(parquet.ParquetFile(path))
-        except (arrow.ArrowException, OSError) as error:
-            raise ValueError(f"SRC {str(path)!r} is not a readable parquet file: {error}") from error
+        self._groups = _groups(path)
         try:
             super().__init__(path, self._groups)
         except BaseException as error:
             self.close()
-            if isinstance(error, arrow.ArrowException | OSError):
+            if isinstance(error, pyarrow().ArrowException | OSError):
                 raise ValueError(f"SRC {str(path)!r} is damaged: {error}") from error
             raise
 
@@ -38,6 +38,46 @@ class Table(Rows):
 
     def close(self) -> None:
         self._groups.file.close()
+
+
+class Bare(Packable):
+    """A .parquet without pictures among shards that have some, such as what img2dataset says of each.
+
+    reason: why it is no collection by itself.
+    """
+
+    kind: ClassVar[str] = "parquet without pictures"
+
+    def __init__(self, path: Path, reason: NoPictures) -> None:
+        self.path, self.items, self.reason, self._groups = path, (), reason, _groups(path)
+
+    def read(self, item: Item) -> bytes:
+        raise Refused("the table has no pictures")
+
+    def label(self, item: Item) -> str | None:
+        return None
+
+    def kept(self) -> str | None:
+        with refusing("cannot be read from the table"):
+            return columns.kept(self._groups.schema, self._tables())
+
+    def pack(self, out: Path, staged: Staged) -> None:
+        with pyarrow("pyarrow.parquet").ParquetWriter(out, self._groups.schema) as writer:
+            for table in self._tables():
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def close(self) -> None:
+        self._groups.file.close()
+
+    def _tables(self) -> Iterator[Any]:
+        return map(self._groups.table, range(len(self._groups.counts)))
+
+
+def _groups(path: Path) -> "_Groups":
+    try:
+        return _Groups(pyarrow("pyarrow.parquet").ParquetFile(path))
+    except (pyarrow().ArrowException, OSError) as error:
+        raise ValueError(f"SRC {str(path)!r} is not a readable parquet file: {error}") from error
 
 
 class _Groups:

@@ -8,6 +8,7 @@ from pathlib import Path
 from unlearnable.files.collection import Collection, Packable, Staged, kept
 from unlearnable.files.digests import digest
 from unlearnable.files.item import Item, check_item
+from unlearnable.files.refused import Refused
 
 
 class Parts(Packable):
@@ -38,7 +39,7 @@ class Parts(Packable):
         return part.label(inner)
 
     def kept(self) -> str | None:
-        found = {name: said for name, part in self.parts.items() if (said := kept(part)) is not None}
+        found = {name: said for name, part in self.parts.items() if (said := _kept(name, part)) is not None}
         return digest(found) if found else None
 
     def close(self) -> None:
@@ -55,6 +56,13 @@ def staged_of(part: str, staged: Staged) -> Staged:
         for name, (output, path) in staged.items()
         if name.startswith(prefix)
     }
+
+
+def _kept(name: str, part: Collection) -> str | None:
+    try:
+        return kept(part)
+    except Refused as reason:
+        raise Refused(f"{reason} ({name})" if name else str(reason)) from reason
 
 
 def _prefix(part: str) -> str:

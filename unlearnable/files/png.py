@@ -10,7 +10,8 @@ from unlearnable.files.refused import Refused
 
 _MAX_TEXT = 64 << 20
 XMP_KEY = b"XML:com.adobe.xmp"
-_RAW_PROFILE = re.compile(rb"\s*(\w+)\s+\d+\s+([0-9a-fA-F\s]*)$")
+_RAW_PROFILE = re.compile(rb"\s*\w+\s+\d+\s+([0-9a-fA-F\s]*)$")
+_XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 KEPT_CHUNKS = frozenset(
     (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tEXt", b"zTXt", b"iTXt",
      b"eXIf", b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER")
@@ -50,6 +51,16 @@ def length(file: bytes) -> int:
     return at
 
 
+def pixels(file: bytes) -> Iterator[bytes]:
+    """The bodies of its IDAT chunks."""
+    at, kind = len(PNG_MAGIC), b""
+    while kind != b"IEND" and at + 12 <= len(file):
+        size, kind = int.from_bytes(file[at : at + 4], "big"), file[at + 4 : at + 8]
+        if kind == b"IDAT":
+            yield file[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
 def clean(file: bytes, same_samples: bool) -> tuple[tuple[Chunk, ...], list[str]]:
     """(ancillary chunks that may be written again byte for byte, notes).
 
@@ -87,13 +98,28 @@ def _clean_chunk(kind: bytes, body: bytes, after: bool) -> tuple[Chunk | None, l
             return None, notes
         return (kind, body if xmp == text else _xmp_chunk(xmp), after), notes
     if key.startswith(b"Raw profile type") and (profile := _RAW_PROFILE.match(text)):
-        blob = bytes.fromhex(profile[2].decode())
-        if blob.startswith(b"Exif\0\0"):
-            exif, notes = clean_exif(blob)
-            return (b"eXIf", exif, after) if exif else None, [*notes, "EXIF moved from a text chunk to eXIf"]
+        return _clean_profile((kind, body, after), key.decode("latin-1"), b"".join(profile[1].split()))
     if shows_picture(text):
         return None, [f"text {key.decode('latin-1')!r} dropped: it holds a picture"]
     return (kind, body, after), []
+
+
+def _clean_profile(chunk: Chunk, key: str, digits: bytes) -> tuple[Chunk | None, list[str]]:
+    """EXIF, XMP and the like as ImageMagick hides them, as hexadecimal text."""
+    if len(digits) % 2:
+        return None, [f"text {key!r} dropped: it is cut short"]
+    blob, after = bytes.fromhex(digits.decode()), chunk[2]
+    if blob.startswith(b"Exif\0\0"):
+        exif, notes = clean_exif(blob)
+        return (b"eXIf", exif, after) if exif else None, [*notes, "EXIF moved from a text chunk to eXIf"]
+    packet = blob.removeprefix(_XMP_HEAD)
+    if packet != blob or key.endswith(" xmp"):
+        xmp, notes = clean_xmp(packet)
+        kept = chunk if xmp == packet else (b"iTXt", _xmp_chunk(xmp), after) if xmp else None
+        return kept, notes
+    if shows_picture(blob):
+        return None, [f"text {key!r} dropped: it holds a picture"]
+    return chunk, []
 
 
 def _text_of(kind: bytes, body: bytes) -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -13,9 +14,10 @@ from unlearnable.files.archives import Tar, Zip
 from unlearnable.files.collection import Collection, Packable, Staged
 from unlearnable.files.folder import Folder, listed
 from unlearnable.files.formats import is_picture_name
-from unlearnable.files.item import BOOKKEEPING
-from unlearnable.files.parquet import Table
+from unlearnable.files.item import BOOKKEEPING, Item
+from unlearnable.files.parquet import Bare, Table
 from unlearnable.files.parts import Parts, staged_of
+from unlearnable.files.tables import NoPictures
 
 SUFFIXES: dict[str, type[Packable]] = {".zip": Zip, ".tar": Tar, ".tar.gz": Tar, ".tgz": Tar, ".parquet": Table}
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -26,7 +28,8 @@ _MOST = 100_000
 class Shards(Parts):
     """A folder that holds archives or tables and no picture beside them, or those that a pattern names.
 
-    Other files of the folder are items as well, and are copied.
+    Other files of the folder are items as well, and are copied; of its shards, one that cannot be opened is an item
+    with a problem, and a table without pictures is written again. All that a pattern names must be there and open.
     """
 
     kind: ClassVar[str] = "folder of shards"
@@ -40,14 +43,24 @@ class Shards(Parts):
         )
         with ExitStack() as stack:
             parts: dict[str, Collection] = {}
+            lost: dict[str, Exception] = {}
             for name in names:
-                opener = _opener(name)
-                if opener is None or not (home / name).is_file():
-                    raise ValueError(f"SRC {str(path)!r} names {name!r}, which is no shard that is there: check it")
-                parts[name] = opener(home / name)
-                stack.callback(parts[name].close)
+                try:
+                    part = _part(path, home / name)
+                except (ValueError, OSError) as error:
+                    if beside is None:
+                        raise
+                    lost[name] = error
+                    continue
+                stack.callback(part.close)
+                parts[name] = part
+                if isinstance(part, Bare):
+                    lost[name] = part.reason
+            if lost and lost.keys() >= parts.keys():
+                raise next(iter(lost.values()))
             if beside is not None:
-                parts[""] = Folder(path, tuple(item for item in beside.items if item.name not in parts))
+                rest = (item for item in beside.items if item.name not in parts)
+                parts[""] = Folder(path, tuple(_marked(item, home, lost.get(item.name)) for item in rest))
             super().__init__(path, parts)
             stack.pop_all()
 
@@ -70,6 +83,23 @@ class Shards(Parts):
                 return False
             found = found or _opener(name) is not None
         return found
+
+
+def _part(source: Path, file: Path) -> Packable:
+    opener = _opener(file.name)
+    if opener is None or not file.is_file():
+        raise ValueError(f"SRC {str(source)!r} names {file.name!r}, which is no shard that is there: check it")
+    try:
+        return opener(file)
+    except NoPictures as reason:
+        return Bare(file, reason)
+
+
+def _marked(item: Item, home: Path, error: Exception | None) -> Item:
+    if error is None:
+        return item
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return replace(item, problem="this shard " + said.removeprefix(f"SRC {str(home / item.name)!r} "))
 
 
 def is_pattern(path: Path) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from unlearnable.extras import imported
+from unlearnable.files import columns
 from unlearnable.files.collection import Packable, Staged
-from unlearnable.files.digests import Columns, digest
 from unlearnable.files.formats import SUFFIXES, is_picture_name, sniff
 from unlearnable.files.item import Item, check_item, check_size, member_item
 from unlearnable.files.refused import Refused, refusing
@@ -62,6 +62,7 @@ class Rows(Packable):
         kind = chunks.schema.field(self.column).type
         self._nested = pyarrow().types.is_struct(kind)
         self._paths = self._nested and kind.get_field_index("path") >= 0
+        self._more = [field.name for field in kind if field.name not in ("bytes", "path")] if self._nested else []
         self._starts = [sum(chunks.counts[:i]) for i in range(len(chunks.counts) + 1)]
         self.items = self._list()
         self._rows = {item.name: row for row, item in enumerate(self.items) if item.problem is None}
@@ -104,7 +105,9 @@ class Rows(Packable):
             data = self._bytes(row)
             kind = sniff(data[:256]) if data else None
             suffix = next((s for s, k in SUFFIXES.items() if k == kind and s != ".apng"), "")
-            yield Item(f"{row:0{digits}d}{suffix}", None if data else NO_BYTES)
+            unread = f"not a picture in a format that is read ({kind or 'unknown'}, it begins {(data or b'')[:8]!r})"
+            problem = NO_BYTES if not data else None if suffix else f"{unread}: convert it to PNG, or take the row out"
+            yield Item(f"{row:0{digits}d}{suffix}", problem)
 
     def _bytes(self, row: int) -> bytes | None:
         chunk = max(i for i, start in enumerate(self._starts[:-1]) if start <= row)
@@ -137,12 +140,17 @@ class Rows(Packable):
         return self._labels[row] if self._labels and row is not None else None
 
     def kept(self) -> str | None:
-        schema, columns = self._chunks.schema, Columns()
         with self._lock, refusing("cannot be read from the table"):
-            for chunk in range(len(self._chunks.counts)):
-                columns.add(self._chunks.others(chunk, self.column))
-        said = {key.hex(): value.hex() for key, value in (schema.metadata or {}).items()}
-        return digest([schema.names, said, columns.digest()])
+            return columns.kept(self._chunks.schema, map(self._others, range(len(self._chunks.counts))))
+
+    def _others(self, chunk: int) -> Any:
+        """All of a piece that is written again as it is: other columns, and what else the column of pictures says."""
+        compute, found = pyarrow("pyarrow.compute"), self._chunks.others(chunk, self.column)
+        names, values = list(found.column_names), list(found.columns)
+        for field in self._more:
+            names.append(f"{self.column}.{field}")
+            values.append(compute.struct_field(self._chunks.column(chunk, self.column, field), field))
+        return pyarrow().table(values, names) if self._more else found
 
     def rewritten(self, chunk: int, staged: Staged) -> Iterator[Any]:
         """One piece again, in tables of bounded size: the pictures from `staged`, null where there is none."""
@@ -171,7 +179,7 @@ class Rows(Packable):
         rows: list[Any] = []
         for item, was in zip(items, old, strict=True):
             if item.problem is not None or item.name not in staged:
-                rows.append(None)
+                rows.append({**_other_fields(was, None), "bytes": None} if self._more and was.is_valid else None)
                 continue
             name, path = staged[item.name]
             data = path.read_bytes()
@@ -179,17 +187,21 @@ class Rows(Packable):
         return pyarrow().array(rows, old.type)
 
 
+class NoPictures(ValueError):
+    """A table holds no picture; beside others that do it may be of use."""
+
+
 NO_BYTES = "the row holds no image bytes"
 
 
-def _other_fields(was: Any, name: str) -> dict[str, Any]:
+def _other_fields(was: Any, name: str | None) -> dict[str, Any]:
     fields = {key: value.as_py() for key, value in was.items() if key != "bytes"}
     return {key: name if key == "path" and value is not None else value for key, value in fields.items()}
 
 
 def _image_column(schema: Any, path: Path) -> str:
     types, features = pyarrow().types, _features(schema)
-    said = [column for column, feature in features.items() if feature == {**feature, "_type": "Image"}]
+    said = [column for column, feature in features.items() if _type(feature) == "Image"]
     inside = [c for c in features if c not in said and '"_type": "Image"' in json.dumps(features[c])]
     if inside:
         raise ValueError(
@@ -212,11 +224,11 @@ def _image_column(schema: Any, path: Path) -> str:
         c for c in addresses if types.is_string(schema.field(c).type) or types.is_large_string(schema.field(c).type)
     ]
     if text:
-        raise ValueError(
+        raise NoPictures(
             f"SRC {str(path)!r} has no image column, only {text[0]!r} that names them elsewhere (columns: {names}): "
             "nothing is fetched, download them and store their bytes"
         )
-    raise ValueError(
+    raise NoPictures(
         f"SRC {str(path)!r} has no image column (columns: {names}): "
         "needed is a struct with a field 'bytes', or a binary column named 'image' or 'img'"
     )
@@ -241,8 +253,13 @@ def _features(schema: Any) -> Mapping[str, Any]:
 
 def _class_names(schema: Any) -> dict[str, list[str]]:
     """Column -> names of its classes."""
-    found = {c: f for c, f in _features(schema).items() if isinstance(f, dict)}
-    return {c: [str(n) for n in f.get("names", [])] for c, f in found.items() if f.get("_type") == "ClassLabel"}
+    found = {c: f for c, f in _features(schema).items() if _type(f) == "ClassLabel"}
+    return {c: [str(n) for n in f.get("names") or []] for c, f in found.items()}
+
+
+def _type(feature: object) -> object:
+    """What `datasets` calls a feature; one of several values a row may be a list."""
+    return feature.get("_type") if isinstance(feature, dict) else None
 
 
 def _label(value: object, names: Sequence[str]) -> str | None:

@@ -116,6 +116,38 @@ def values(entry: Entry | None) -> tuple[int, ...]:
     return tuple(np.frombuffer(entry.value, f"<u{_WORDS[entry.type]}").tolist())
 
 
+def following(file: bytes) -> int:
+    """Where the second directory lies, 0 where there is none."""
+    order, at = order_of(file), first(file)
+    return int(struct.unpack_from(order + "I", file, at + 2 + 12 * struct.unpack_from(order + "H", file, at)[0])[0])
+
+
+def named(file: bytes) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(start, end) of header, directories and values, and of the strips that a file has by its first directory."""
+    order, tags = order_of(file), parse(file)
+    spans, waiting = [(0, 8)], [first(file)]
+    while waiting:
+        at = waiting.pop()
+        entries = list(_entries(file, order, at))
+        spans.append((at, at + 2 + 12 * len(entries) + 4))
+        for tag, kind, count, place in entries:
+            size, (start,) = _SIZES.get(kind, 0) * count, struct.unpack_from(order + "I", file, place)
+            if size > 4:
+                spans.append((start, start + size))
+            elif tag in _DIRECTORIES and size == 4:
+                waiting.append(start)
+    starts, sizes = (values(tags.get(tag)) for tag in (273, 279))
+    return spans, [(start, start + size) for start, size in zip(starts, sizes, strict=False)]
+
+
+def in_both_orders(entry: Entry) -> tuple[bytes, ...]:
+    """The bytes of an entry in both byte orders: bytes that were called numbers lie in either."""
+    value, width = entry.value, _WORDS.get(entry.type)
+    if isinstance(value, dict):
+        return ()
+    return (value,) if width is None else (value, np.frombuffer(value, f"<u{width}").byteswap().tobytes())
+
+
 def serialise(tags: Mapping[int, Entry], start: int) -> bytes:
     """One little-endian directory and all it leads to, to be placed at the even offset `start`."""
     size = 2 + 12 * len(tags) + 4

@@ -1,5 +1,6 @@
 """The main job: a collection of pictures in, the same collection protected out; and whether it still is."""
 
+from unlearnable.job.asked import check as check
 from unlearnable.job.auditing import Written as Written
 from unlearnable.job.auditing import audit as audit
 from unlearnable.job.fitting import fit as fit

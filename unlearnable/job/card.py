@@ -6,31 +6,38 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.files import Collection, Destination
+from unlearnable.files.item import CARD_MARK
 from unlearnable.job.manifest import Manifest
 from unlearnable.metrics import NOTICEABLE
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 
-_NAME = "README.md"
-_MARK = "<!-- data card by unlearnable -->"
+NAME = "README.md"
 
 
 def place_of(destination: Destination) -> Path:
     """README.md in a folder, NAME.README.md beside one file."""
     packing, path = destination.packing, destination.path
-    return path / _NAME if packing is None or packing.folder else path.with_name(f"{path.name}.{_NAME}")
+    return path / NAME if packing is None or packing.folder else path.with_name(f"{path.name}.{NAME}")
 
 
 def check(destination: Destination, source: Collection) -> None:
     """Raises ValueError where another file stands, or will stand, at the card's place."""
     place = place_of(destination)
     inside = place.parent == destination.path
-    if inside and any(item.name.casefold() == _NAME.casefold() for item in source.items):
-        raise ValueError(f"SRC holds a {_NAME} of its own, where the card would go: leave the card out, or rename it")
+    own = source.path / NAME  # of a data set it is no item
+    named = any(item.name.casefold() == NAME.casefold() for item in source.items)
+    if inside and (named or (own.is_file() and not _is_card(own))):
+        raise ValueError(f"SRC holds a {NAME} of its own, where the card would go: leave the card out, or rename it")
     if place.exists() and not _is_card(place):
         raise ValueError(
             f"{str(place)!r} is there, where the card would go, and is none: leave the card out, or move it"
         )
+
+
+def is_there(destination: Destination) -> bool:
+    """Did an earlier run write one?"""
+    return _is_card(place_of(destination))
 
 
 def remove(destination: Destination) -> None:
@@ -52,6 +59,7 @@ def changed(manifest: Manifest) -> dict[str, Any]:
     """What a job did. psnr_mean, psnr_lowest: in dB, None where no picture changed."""
     levels = [row.outcome.psnr for row in manifest.rows("protected") if row.outcome.psnr is not None]
     counts = {"pictures": manifest.count("protected"), "copied": manifest.count("copied")}
+    counts["unchanged"] = manifest.unchanged(1)[0]
     counts |= {"failed": manifest.count("failed"), "max_abs_delta": manifest.max_delta()}
     mean = round(sum(levels) / len(levels), 2) if levels else None
     return counts | {"psnr_mean": mean, "psnr_lowest": round(min(levels), 2) if levels else None}
@@ -66,7 +74,7 @@ def changed_by(manifest: Path) -> dict[str, Any]:
 def _is_card(place: Path) -> bool:
     try:
         with open(place, "rb") as file:
-            return file.read(len(_MARK)) == _MARK.encode()
+            return file.read(len(CARD_MARK)) == CARD_MARK
     except OSError:
         return False
 
@@ -76,7 +84,7 @@ def _text(found: dict[str, Any], origin: dict[str, Any]) -> str:
     psnr = "unchanged" if mean is None else f"{mean} dB on average, {lowest} dB at the lowest"
     said = {name: origin[name] for name in ("version", "date", "commit")}  # not the command: it may name private places
     done = _CHANGED if found["max_abs_delta"] else _UNCHANGED
-    return _CARD.format(**found | said, mark=_MARK, psnr=psnr, done=done)
+    return _CARD.format(**found | said, mark=CARD_MARK.decode(), psnr=psnr, done=done)
 
 
 _CHANGED = "changed a little by their owner so that training on them costs more"
@@ -93,6 +101,7 @@ _CARD = """\
 | budget | {budget} |
 | largest change | {max_abs_delta} of 255 grey levels |
 | PSNR | {psnr} |
+| changed in no pixel | {unchanged} pictures |
 | changes that can be seen on flat areas | {flat} pictures |
 | other files | {copied}, as they were |
 | not among them | {failed} that could not be protected |

@@ -13,6 +13,7 @@ import torch
 from unlearnable import perturbation as perturbations
 from unlearnable.data import LARGEST_SIZE, WORKING_SIZE, ImageSet, blank
 from unlearnable.files import Collection, Item, Refused, decode, is_picture_name, open_collection
+from unlearnable.files.destination import lies_in
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget, level_cap
@@ -102,7 +103,7 @@ def fit(
     what an earlier fit was stopped at, or lies inside the source; where size or budget is out of range, or the pictures
     have no labels and need them, or none of them can be read.
     """
-    if out.resolve().is_relative_to(source.resolve()):
+    if lies_in(out, source):
         raise ValueError(f"OUT {str(out)!r} lies in SRC, which is never written to: name another folder")
     if size is not None and not 1 <= size <= LARGEST_SIZE:
         raise ValueError(f"size must be 1 to {LARGEST_SIZE}, got {size}")

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from unlearnable.data import ImageSet, view
+from unlearnable.data import ImageSet, class_of, view
 from unlearnable.files import Collection, Item, Refused
 from unlearnable.job.parallel import decoded, results
 from unlearnable.labelling import cluster
@@ -52,7 +52,7 @@ def label_pictures(
     labels are needed, otherwise. folders: folder names or nothing. none: never folder names.
     known: use these classes. Raises ValueError where folder names are wanted or needed and missing.
     """
-    found = [_folder(source, item) for item in pictures]
+    found = [class_of(source, item) for item in pictures]
     sound = [name for name, item in zip(found, pictures, strict=True) if item.problem is None]
     complete = bool(sound) and all(sound)
     if wanted == "folders" and not complete:
@@ -95,13 +95,6 @@ def views(
         for done, _ in enumerate(loaded, 1):
             run.report(stage, done, len(pictures))
     return images, dict(sorted(refused.items()))
-
-
-def _folder(source: Collection, item: Item) -> str | None:
-    try:
-        return source.label(item)
-    except Refused:  # a label file of an archive that cannot be read
-        return None
 
 
 def _first_without(found: Sequence[str | None], pictures: Sequence[Item]) -> str:

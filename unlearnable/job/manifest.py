@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 Status = Literal["waiting", "protected", "copied", "failed"]
 FILE = "manifest.sqlite"
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: its tables are not ours
+_ERRNO = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}
 _PAGE = 1000
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _TABLES = """
@@ -33,6 +35,8 @@ notes = ?, flat_step = ? WHERE id = ?
 _COUNT = "SELECT count(*) FROM files WHERE status IN (SELECT value FROM json_each(?))"
 _SHOWING = "SELECT count(*) OVER (), name FROM files WHERE flat_step >= ? ORDER BY flat_step DESC, id LIMIT ?"
 _NOTED = "SELECT count(*) FROM files WHERE instr(notes, ?) > 0"
+_UNCHANGED = "SELECT count(*) OVER (), name FROM files WHERE status = 'protected' AND psnr IS NULL ORDER BY id LIMIT ?"
+_RENAMED = "SELECT count(*) FROM files WHERE status = 'protected' AND output IS NOT name"
 _COLUMN = "SELECT count(*) FROM pragma_table_info('files') WHERE name = 'flat_step'"
 _ALL: tuple[Status, ...] = ("waiting", "protected", "copied", "failed")
 
@@ -88,7 +92,7 @@ class Manifest:
     """Opened for writing it belongs to this process alone; changes last from `commit` on.
 
     Raises ValueError where another process has it, `Damaged` where it is, then or later, OSError where it cannot be
-    made.
+    made or the disk is full or fails.
     """
 
     def __init__(self, path: Path, writing: bool = True) -> None:
@@ -144,7 +148,7 @@ class Manifest:
         try:
             if self._ask("PRAGMA quick_check") != [("ok",)]:
                 raise _damaged(self.path, "its pages are no tables any more")
-        except Damaged:
+        except BaseException:
             self._db.close()
             raise
 
@@ -201,8 +205,15 @@ class Manifest:
 
     def showing(self, least: float, most: int) -> tuple[int, tuple[str, ...]]:
         """How many pictures have a flat_step of `least` or above, and the names of the `most` that show it most."""
-        found = self._ask(_SHOWING, least, most)
-        return (found[0][0] if found else 0), tuple(os.fsdecode(name) for _, name in found)
+        return _counted(self._ask(_SHOWING, least, most))
+
+    def unchanged(self, most: int) -> tuple[int, tuple[str, ...]]:
+        """How many protected pictures are as they were in every pixel, and the names of the first `most`."""
+        return _counted(self._ask(_UNCHANGED, most))
+
+    def renamed(self) -> int:
+        """How many pictures have an output of another name."""
+        return int(self._ask(_RENAMED)[0][0])
 
     def close(self) -> None:
         """Leaves one plain file behind, which can be read from a read-only medium; uncommitted changes are lost."""
@@ -230,6 +241,10 @@ def failures(path: Path) -> Iterator[tuple[str, str]]:
     with closing(Manifest(path, writing=False)) as manifest:
         for row in manifest.rows("failed"):
             yield row.name, row.outcome.reason or ""
+
+
+def _counted(found: list[Any]) -> tuple[int, tuple[str, ...]]:
+    return (found[0][0] if found else 0), tuple(os.fsdecode(name) for _, name in found)
 
 
 def _row(values: tuple[Any, ...]) -> Row:
@@ -263,10 +278,11 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if "locked" in str(error):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) % 256  # of an extended one, what it is of
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise ValueError(f"another run is at work in {str(path.parent.parent)!r}: wait until it ends") from error
-        if "unable to open" in str(error) or "readonly" in str(error):
-            raise OSError(f"{error}") from error
+        if code not in _BROKEN:  # the disk's trouble: --overwrite would throw away a manifest that is sound
+            raise OSError(_ERRNO.get(code, errno.EIO), f"the manifest cannot be used: {error}") from error
         raise _damaged(path, error) from error
     except (TypeError, ValueError) as error:  # a value that no job has written
         raise _damaged(path, error) from error

@@ -1,13 +1,12 @@
 """Where a job reads and writes: checked before anything is written, then taken for this process alone."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from unlearnable.files import (
     BOOKKEEPING,
@@ -15,14 +14,15 @@ from unlearnable.files import (
     Container,
     Destination,
     Refused,
-    kind_of,
     open_collection,
     open_destination,
 )
-from unlearnable.job import card
+from unlearnable.job import card, standing
 from unlearnable.job.labels import Wanted
 from unlearnable.job.manifest import FILE, Damaged, Manifest
-from unlearnable.pixels import Budget, eps_text
+from unlearnable.job.standing import find_manifest as find_manifest
+from unlearnable.job.standing import manifest_of
+from unlearnable.pixels import Budget
 
 DEFAULT_METHOD = "one_for_all"
 
@@ -73,11 +73,11 @@ class Job:
 @contextmanager
 def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
     """The places of a job, once it is sure that it may begin; nothing is written. Raises ValueError, one line."""
-    _refuse_protected(job.source)
+    standing.refuse_protected(job.source)
     with opened(job) as (source, destination):
         _check_container(job, destination)
-        _check_state(job, destination)
-        _check_writable(destination.root)
+        standing.check_state(destination, job.resume, job.overwrite)
+        standing.check_writable(destination.root)
         if job.card:
             card.check(destination, source)
         yield source, destination
@@ -91,21 +91,6 @@ def opened(job: Job) -> Iterator[tuple[Collection, Destination]]:
         yield source, open_destination(job.destination, source)
     finally:
         source.close()
-
-
-def find_manifest(path: Path) -> Path | None:
-    """The manifest of what was protected into that folder or archive; None where there is none."""
-    place = Path(os.path.abspath(path))
-    inside, beside = (Path(f"{place}{end}") / BOOKKEEPING / FILE for end in ("", ".partial"))
-    if os.path.exists(inside):
-        return inside
-    # in this order: to find the kind of a folder may mean to list all that is below it
-    return beside if os.path.exists(beside) and (not place.is_dir() or kind_of(place)) else None
-
-
-def manifest_of(destination: Destination) -> Path:
-    """Where the manifest of a destination lies, there or not."""
-    return destination.bookkeeping / FILE
 
 
 def fitted_of(destination: Destination) -> Path:
@@ -165,56 +150,12 @@ def _remove(made: list[Path]) -> None:
             folder.rmdir()
 
 
-def _refuse_protected(source: Path) -> None:
-    """Nor is a part of what was protected taken, under whatever name it is reached."""
-    for place in (Path(os.path.abspath(source)), source.resolve()):
-        for folder in (place, *place.parents):
-            if manifest := find_manifest(folder):
-                raise ValueError(
-                    f"SRC {str(source)!r} was protected already (see {str(manifest)!r}): name the originals, or move "
-                    "what is not of that job elsewhere"
-                )
-
-
-def _check_state(job: Job, destination: Destination) -> None:
-    where = f"DST {str(destination.path)!r}"
-    state = _state(destination)
-    if state == "taken":
-        raise ValueError(
-            f"{str(destination.root)!r}, where {where} is made, holds files of somebody else: move them away, or name "
-            "another DST"
-        )
-    if state == "ours" and not (job.resume or job.overwrite):
-        raise ValueError(f"{where} holds a job already: --resume goes on with it, --overwrite starts anew")
-    if state == "foreign" and not job.overwrite:
-        raise ValueError(f"{where} is not empty: name a new folder, or --overwrite to write into it")
-
-
 def _check_container(job: Job, destination: Destination) -> None:
     if destination.packing is not None and not destination.packing.encoded and job.container != "keep":
         raise ValueError(
             f"container {job.container!r} is a type of picture files, but DST {str(destination.path)!r} becomes a "
             f"{destination.packing.kind}, which has none: leave it at 'keep'"
         )
-
-
-def _state(destination: Destination) -> Literal["empty", "ours", "foreign", "taken"]:
-    """What is there. taken: files that nobody offered, in the folder where DST is made."""
-    if manifest_of(destination).exists():
-        return "ours"
-    path, root, packed = destination.path, destination.root, destination.packing is not None
-    if root.is_dir() and any(child.name != BOOKKEEPING for child in root.iterdir()):
-        return "taken" if packed else "foreign"
-    there = packed and path.exists() and (not path.is_dir() or any(path.iterdir()))
-    return "foreign" if there else "empty"
-
-
-def _check_writable(root: Path) -> None:
-    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    if not there.is_dir():
-        raise ValueError(f"DST {str(root)!r} cannot be made: {str(there)!r} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"DST {str(root)!r} cannot be written: no permission to write in {str(there)!r}")
 
 
 def _open(job: Job, destination: Destination) -> Manifest:
@@ -241,18 +182,18 @@ def _claim(
 ) -> None:
     found, about = manifest.get("about"), json.loads(json.dumps(about))
     if found is not None and not job.overwrite:
-        if differing := _differences(found, about):
-            raise ValueError(
-                f"DST {str(destination.path)!r} was begun otherwise: {'; '.join(differing)}. "
-                "Resume it as it was begun, or start anew with --overwrite"
-            )
+        standing.refuse_other(destination.path, found, about)
         return
     _remove_outputs(destination, manifest)
     card.remove(destination)
     for child in destination.bookkeeping.iterdir():
         if child.is_dir():
             shutil.rmtree(child)
+    there = manifest.get(standing.THERE)
     manifest.begin(about, files)
+    if there is not None:
+        manifest.set(standing.THERE, there)
+        manifest.commit()
 
 
 def _remove_outputs(destination: Destination, manifest: Manifest) -> None:
@@ -262,26 +203,3 @@ def _remove_outputs(destination: Destination, manifest: Manifest) -> None:
             destination.path_of(row.outcome.output or row.name).unlink(missing_ok=True)
         except (OSError, Refused):
             continue
-
-
-def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What a job that is resumed says otherwise than it was begun, in words."""
-    said = []
-    for key in was | now:
-        before: Any = was.get(key)
-        after: Any = now.get(key)
-        if before == after or (key == "kept" and before is None):  # begun by a version that did not keep it
-            continue
-        if key == "listing":
-            said.append(f"the names in SRC have changed ({before['files']} files then, {after['files']} now)")
-        elif key == "kept":
-            said.append("what SRC holds beside its pictures (labels, columns, arrays) has changed")
-        elif isinstance(before, dict) and isinstance(after, dict):
-            said += _differences(before, after)
-        elif key in ("signals", "C2PA"):
-            said.append(f"it was {'with' if before else 'without'} {key}, is now {'with' if after else 'without'}")
-        elif key == "eps":
-            said.append(f"eps was {eps_text(before)}, is now {eps_text(after)}")
-        else:
-            said.append(f"{key} was {before}, is now {after}")
-    return said

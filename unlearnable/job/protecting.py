@@ -5,27 +5,25 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from unlearnable import __version__
-from unlearnable.files import Collection, Destination, Item, Refused, is_picture_name, kept
+from unlearnable.files import Collection, Destination, Item, is_picture_name
+from unlearnable.files.folder import listed
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
 from unlearnable.files.signals import ADDED
-from unlearnable.job import card, fitting, places, resuming, templates
+from unlearnable.job import asked, card, fitting, places, resuming, standing, templates
+from unlearnable.job.beside import strangers
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
 from unlearnable.job.parallel import results
 from unlearnable.job.picture import GREY
 from unlearnable.job.places import Job
-from unlearnable.job.worker import Worker, credential_of
+from unlearnable.job.worker import Worker
 from unlearnable.metrics import NOTICEABLE
 from unlearnable.perturbation import Lent
-from unlearnable.protections import describe
 from unlearnable.run import Run
 
-_VERSION = 1
 _BATCH, _SECONDS = 64, 1.0
 _NAMED = 3
 _REPORTS = 0.1  # seconds between two
@@ -36,7 +34,9 @@ class Summary:
     """What a job came to. protected, copied, failed: files of the whole job, those of earlier runs included; worked,
     seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget; showing:
     pictures on whose flat areas the change shows (`metrics.flat_step`), shown_most: the names of up to three;
-    signalled: pictures that a signal was added to, None where none was asked for; grey: pictures of one channel."""
+    signalled: pictures that a signal was added to, None where none was asked for; grey: pictures of one channel;
+    unchanged: protected pictures of which no pixel changed though eps is above 0; strange: pictures in the destination
+    that are of no file of the job; of both the first three names; renamed: pictures whose output has another name."""
 
     protected: int
     copied: int
@@ -51,6 +51,11 @@ class Summary:
     shown_most: tuple[str, ...]
     signalled: int | None = None
     grey: int = 0
+    unchanged: int = 0
+    unchanged_named: tuple[str, ...] = ()
+    strange: int = 0
+    strange_named: tuple[str, ...] = ()
+    renamed: int = 0
 
     @property
     def images_per_second(self) -> float:
@@ -80,7 +85,7 @@ class Preview:
 
 def dry_run(job: Job) -> Preview:
     """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
-    choice = _chosen(job)
+    choice = asked.chosen(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -110,27 +115,29 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
     destination takes no more. In the last two cases all that was done is kept.
     """
     began = time.monotonic()
-    choice = _chosen(job)
+    choice = asked.chosen(job)
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
-        about, listing = _about(job, choice, source, run), _listing(source)
+        about, listing = asked.about(job, choice, source, run), _listing(source)
         with halting(job.destination), places.taken(job, destination, about, listing) as manifest:
             if manifest.get("made") is None:
-                manifest.set("made", _made(job, choice))
+                manifest.set("made", asked.made(job, choice))
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
             resuming.forget(source, destination, manifest, run)
             worker = Worker.of(job, choice, ready, source, destination)
             if job.signals:
                 templates.write(destination.bookkeeping)
             worked = _work(engine, job, worker, manifest, run)
+            carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
-            card.write(destination, manifest, _named(choice), run, job.card)
+            card.write(destination, manifest, asked.named(choice), run, carded)
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
                 *manifest.showing(NOTICEABLE, _NAMED), manifest.noted(ADDED) if job.signals else None,
-                manifest.noted(GREY),
+                manifest.noted(GREY), *(manifest.unchanged(_NAMED) if choice.budget.eps else (0, ())),
+                *_strange(destination, manifest), manifest.renamed(),
             )  # fmt: skip
 
 
@@ -164,15 +171,6 @@ def _prepare(
     manifest.set("prepared", True)
     manifest.commit()
     return ready
-
-
-def _chosen(job: Job) -> Choice:
-    """What the job protects with, once it is sure that it can be had."""
-    choice = fitting.choose(job.method, job.eps)
-    if job.lend and choice.folder is None:
-        raise ValueError(f"--lend gives pictures the noise of a folder that fit wrote, method {job.method!r} is none")
-    credential_of(job)
-    return choice
 
 
 def _enough(given: Ready, classes: int) -> None:
@@ -233,48 +231,23 @@ class _Batch:
         self._written, self._count, self._since = [], 0, time.monotonic()
 
 
-def _made(job: Job, choice: Choice) -> dict[str, object]:
-    """What a report says of a job besides `_about`; a job that is resumed by another version is still the same job."""
-    named = Path(job.method).name if choice.folder is not None else job.method  # where folders lie is nobody's business
-    today = datetime.now(UTC).strftime("%Y-%m-%d")
-    return {"version": __version__, "method": named, "protection": describe(choice.method)["name"], "date": today}
-
-
 def _finish(destination: Destination, manifest: Manifest) -> None:
     """Packs an archive, unless it is packed already."""
     if destination.packing is None or manifest.get("packed"):
         return
     rows = manifest.rows("protected", "copied")
-    destination.finish({row.name: row.outcome.output for row in rows if row.outcome.output is not None})
-    manifest.set("packed", True)
+    written = {row.name: row.outcome.output for row in rows if row.outcome.output is not None}
+    packed = destination.finish(written, standing.known(destination, manifest))
+    manifest.set("packed", packed)
+    manifest.set(standing.THERE, sorted(packed))
     manifest.commit()
 
 
-def _about(job: Job, choice: Choice, source: Collection, run: Run) -> dict[str, object]:
-    names = [item.name for item in source.items]
-    try:
-        held = kept(source)
-    except Refused as reason:
-        raise ValueError(f"SRC {str(job.source)!r} {reason}") from reason
-    return {
-        "version": _VERSION,
-        **choice.identity,
-        "norm": choice.budget.norm,
-        "eps": choice.budget.eps,
-        "labels": job.labels,
-        **({"lend": True} if job.lend else {}),
-        "container": job.container,
-        "seed": run.seed,
-        "listing": {"files": len(names), "digest": fitting.digest(names)},
-        **({} if held is None else {"kept": held}),
-        **({"signals": templates.VERSION} if job.signals else {}),
-        **({"C2PA": True} if job.certificate else {}),
-    }
-
-
-def _named(choice: Choice) -> dict[str, object]:
-    norm = "" if choice.budget.norm == "none" else f"{choice.budget.norm}, eps "
-    return {"method": describe(choice.method)["name"], "budget": f"{norm}{choice.budget}"}
+def _strange(destination: Destination, manifest: Manifest) -> tuple[int, tuple[str, ...]]:
+    """What lies among the outputs and is or holds a picture that this job did not write."""
+    written = {row.outcome.output for row in manifest.rows("protected", "copied") if row.outcome.output is not None}
+    found = [name for name, _ in strangers(listed(destination.root), written)]
+    return len(found), tuple(found[:_NAMED])
 
 
 def _listing(source: Collection) -> list[tuple[str, int | None]]:

@@ -5,10 +5,11 @@ those that its library finds: none is asked for, kept or passed on.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,34 +18,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from unlearnable.addresses import is_address, shown
-from unlearnable.extras import imported, told
 from unlearnable.files import BOOKKEEPING
-from unlearnable.files.shards import expanded
 from unlearnable.job.manifest import FILE
+from unlearnable.job.stores import There, Told, explained, found, inside, matching, system_of
 from unlearnable.run import Cancelled, Run
 
 _TOGETHER = 64
 _KEPT_HERE = ("perturbation", "fit", "scratch", "packing")  # whoever has the perturbation can take it off again
-
-
-class Told(ValueError):
-    """A mistake that has been put into words here: of addresses without what is secret in them."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__(shown(words))
-
-
-@contextmanager
-def explained(place: str, doing: str) -> Iterator[None]:
-    """Within this block every failure of a remote place is a ValueError of one line."""
-    try:
-        yield
-    except (Told, Cancelled):
-        raise
-    except ImportError as error:
-        raise Told(f"{place!r} needs a library: {error}; pip install 'unlearnable[remote]'") from error
-    except Exception as error:  # every store throws classes of its own
-        raise Told(f"{place!r} cannot be {doing}: {told(error)}") from error
 
 
 def workplace(source: str, destination: str) -> Path:
@@ -56,35 +36,46 @@ def workplace(source: str, destination: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One end of a job. address: as it was given; path: where it lies, or will lie, on this machine."""
+    """One end of a job. address: as it was given; path: where it lies, or will lie, on this machine; goes_on: what lies
+    there is of the job that is resumed."""
 
     address: str
     path: Path
+    goes_on: bool = False
 
     @property
     def remote(self) -> bool:
         return is_address(self.address)
 
     def fetch(self, run: Run) -> None:
-        """Brings it here; what is here already with its full size is not fetched again. Raises ValueError."""
+        """Brings it here. What is here whole, and by its stamp the same, is not fetched again; where a store has no
+        stamps that is believed of a resumed job alone. What is not there any more goes. Raises ValueError."""
         with explained(self.address, "read"):
-            system, root = _system(self.address)
-            wanted = _found(system, root) or _matching(system, root)
+            system, root = system_of(self.address)
+            wanted = found(system, root) or matching(system, root)
             if not wanted:
                 raise Told(f"SRC {self.address!r} is not there: check the address")
-            one = list(wanted) == [""]
-            missing = []
-            for name, (there, size) in wanted.items():
-                here = self.path if one else _inside(self.path if "{" not in self.path.name else self.path.parent, name)
-                if not here.is_file() or here.stat().st_size != size:
-                    missing.append((there, here))
-            _in_batches(missing, lambda many: _get(system, many), "fetch", run)
+            one, home = list(wanted) == [""], self.path if "{" not in self.path.name else self.path.parent
+            files = {self.path if one else inside(home, name): there for name, there in wanted.items()}
+            _clear(home, files.keys())
+            stamps = _Stamps(self.path.parent.parent)
+            missing = [(there, here) for here, there in files.items() if not self._has(here, there, stamps.of(here))]
+
+            def get(many: list[tuple[There, Path]]) -> None:
+                _get(system, [(there.path, here) for there, here in many])
+                stamps.note(many)
+
+            _in_batches(missing, get, "fetch", run)
+
+    def _has(self, here: Path, there: There, stamp: str | None) -> bool:
+        known = stamp == there.stamp if there.stamp else self.goes_on
+        return known and here.is_file() and here.stat().st_size == there.size
 
     def refuse_taken(self, overwrite: bool) -> None:
         """Raises ValueError where something is there that was not to be overwritten."""
         with explained(self.address, "read"):
-            system, root = _system(self.address)
-            if not overwrite and _found(system, root):
+            system, root = system_of(self.address)
+            if not overwrite and found(system, root):
                 raise Told(f"DST {self.address!r} is not empty: name another place, or --overwrite")
 
     def deliver(self, run: Run) -> None:
@@ -92,9 +83,9 @@ class Place:
 
         Raises ValueError where that fails, or where other files are there, which would stay among the new ones."""
         with explained(self.address, "written"):
-            system, root = _system(self.address)
+            system, root = system_of(self.address)
             files = _outputs(self.path, root)
-            strange = {there for there, _ in _found(system, root).values()} - {there for _, there in files}
+            strange = {there.path for there in found(system, root).values()} - {there for _, there in files}
             if strange and self.path.is_dir():
                 raise Told(f"DST {self.address!r} holds {sorted(strange)[0]!r}, which is of no use here: remove it")
             _in_batches(files, lambda many: _put(system, many), "deliver", run)
@@ -108,8 +99,8 @@ def places(
     source: str, destination: str, resume: bool, overwrite: bool, dry_run: bool = False
 ) -> Iterator[tuple[Place, Place]]:
     """Both ends of a job, with a folder on this machine for those that are remote. It goes once all is done, and stays
-    where the block was left by an exception, so that the job can be resumed. A dry run looks into the folder of the job
-    that it would resume, and removes nothing there; else it has one of its own, which goes whatever happens.
+    where the block was left by an exception, so that nothing is fetched or done twice. A dry run looks into the folder
+    of the job that it would resume, and removes nothing there; else it has one of its own, which goes whatever happens.
 
     Raises ValueError, also where another process is at the same job."""
     if not (is_address(source) or is_address(destination)):
@@ -124,9 +115,11 @@ def places(
         try:
             if begun and not (resume or overwrite):
                 raise Told(f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew")
+            if not goes_on:
+                shutil.rmtree(work / "to", ignore_errors=True)
             yield _end(source, work / "from", goes_on), _end(destination, work / "to", goes_on)
         except ValueError:
-            keep = keep or _begun(work)
+            keep = keep or (not dry_run and (_begun(work) or _fetched(work)))
             raise
         except BaseException:
             keep = keep or not dry_run
@@ -140,16 +133,16 @@ def places(
 def copies(source: str, destination: str, run: Run) -> Iterator[tuple[Path, Path]]:
     """Both places on this machine, only to be looked at; copies of remote ones go afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        found = []
+        sides = []
         for side, given in (("from", source), ("to", destination)):
-            found.append(Path(folder) / side / _last(given) if is_address(given) else Path(given))
+            sides.append(Path(folder) / side / _last(given) if is_address(given) else Path(given))
             if is_address(given):
-                Place(given, found[-1]).fetch(run)
-        if is_address(destination) and not (found[1] / BOOKKEEPING).is_dir():
-            partial = Place(f"{destination.rstrip('/')}.partial", found[1].with_name(f"{found[1].name}.partial"))
+                Place(given, sides[-1]).fetch(run)
+        if is_address(destination) and not (sides[1] / BOOKKEEPING).is_dir():
+            partial = Place(f"{destination.rstrip('/')}.partial", sides[1].with_name(f"{sides[1].name}.partial"))
             with suppress(ValueError):  # without a manifest names are compared
                 partial.fetch(run)
-        yield found[0], found[1]
+        yield sides[0], sides[1]
 
 
 @contextmanager
@@ -169,13 +162,46 @@ def _taken(work: Path, destination: str) -> Iterator[None]:
 
 
 def _end(given: str, folder: Path, goes_on: bool) -> Place:
-    """A path as it is, or an address with its place below that folder, which is emptied unless the job goes on."""
+    """A path as it is, or an address with its place below that folder."""
     if not is_address(given):
         return Place(given, Path(given))
-    if not goes_on:
-        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
-    return Place(given, folder / _last(given))
+    return Place(given, folder / _last(given), goes_on)
+
+
+class _Stamps:
+    """What the files that were fetched were like: a line of JSON for each, in the folder of the job."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._file = folder, folder / "fetched"
+        lines = self._file.read_text().splitlines() if self._file.is_file() else []
+        self._known: dict[str, str] = {}
+        for line in lines:
+            with suppress(ValueError):  # the last one, of a process that was killed
+                self._known |= json.loads(line)
+
+    def of(self, here: Path) -> str | None:
+        return self._known.get(self._name(here))
+
+    def note(self, many: list[tuple[There, Path]]) -> None:
+        with open(self._file, "a") as file:
+            file.writelines(json.dumps({self._name(here): there.stamp}) + "\n" for there, here in many)
+
+    def _name(self, here: Path) -> str:
+        return str(here.relative_to(self._folder))
+
+
+def _clear(home: Path, wanted: Collection[Path]) -> None:
+    """What an earlier run fetched and is not in the source any more would be protected with the rest."""
+    for file in [home, *home.rglob("*")]:
+        if file.is_file() and file not in wanted:
+            file.unlink()
+    if home.is_dir() and home in wanted:
+        shutil.rmtree(home)
+
+
+def _fetched(work: Path) -> bool:
+    return any(path.is_file() for path in (work / "from").rglob("*"))
 
 
 def _begun(work: Path) -> bool:
@@ -185,34 +211,6 @@ def _begun(work: Path) -> bool:
 def _last(address: str) -> str:
     """What a place is called on this machine: its path's last part, or its host."""
     return shown(address).rstrip("/").rpartition("/")[2] or "all"
-
-
-def _system(address: str) -> tuple[Any, str]:
-    system, root = imported("fsspec.core", "an address", "remote").url_to_fs(address)
-    return system, str(root).rstrip("/")
-
-
-def _found(system: Any, root: str) -> dict[str, tuple[str, int]]:
-    """Name below the root ('' for the root itself) -> (full name, bytes) of every file that is there."""
-    system.invalidate_cache()
-    if not system.exists(root):
-        return {}
-    listed = system.find(root, detail=True)
-    return {str(full).removeprefix(root).lstrip("/"): (str(full), int(said["size"])) for full, said in listed.items()}
-
-
-def _matching(system: Any, root: str) -> dict[str, tuple[str, int]]:
-    """The files that a pattern with braces names."""
-    parent, _, name = root.rpartition("/")
-    if "{" not in name:
-        return {}
-    return {one: (f"{parent}/{one}", int(system.size(f"{parent}/{one}"))) for one in expanded(Path(name))}
-
-
-def _inside(folder: Path, name: str) -> Path:
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        raise Told(f"the name {name!r} leads out of its place: rename it")
-    return folder / name
 
 
 def _outputs(path: Path, root: str) -> list[tuple[Path, str]]:

@@ -1,46 +1,60 @@
-"""What of an earlier run a resumed job does again: files that are no longer there, and files whose original changed."""
+"""What of an earlier run a resumed job does again: outputs that are gone or were changed, and changed originals."""
 
+import hashlib
+from collections.abc import Callable
 from contextlib import closing
 
 from unlearnable.files import Collection, Destination, Refused
 from unlearnable.files.collection import sha256_of
+from unlearnable.files.destination import hashes
 from unlearnable.job.manifest import Manifest, Outcome, Row
 from unlearnable.job.parallel import results
 from unlearnable.run import Run
 
 
 def forget(source: Collection, destination: Destination, manifest: Manifest, run: Run) -> None:
-    """Sets such files to waiting. Raises `Cancelled` where the run is."""
-    _forget_changed(source, destination, manifest, run)
-    _forget_lost(destination, manifest)
+    """Sets such files to waiting. Raises `Cancelled` where the run is.
+
+    Reading them costs little beside protecting them, and times of change say nothing of a copy."""
+
+    def same_original(row: Row) -> bool:
+        try:
+            return sha256_of(source, source.items[row.id]) == row.outcome.source_sha256
+        except Refused:
+            return False
+
+    def same_output(row: Row) -> bool:
+        try:
+            with open(destination.path_of(row.outcome.output or row.name), "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == row.outcome.output_sha256
+        except OSError:
+            return False
+
+    _forget(same_original, destination, manifest, run)
+    if not _is_packed(destination, manifest):  # outputs that were packed are not there any more
+        manifest.set("packed", False)
+        _forget(same_output, destination, manifest, run)
 
 
-def _forget_changed(source: Collection, destination: Destination, manifest: Manifest, run: Run) -> None:
-    """Reading an original costs little beside protecting it, and times of change say nothing of a copy."""
+def _forget(same: Callable[[Row], bool], destination: Destination, manifest: Manifest, run: Run) -> None:
+    """What is not the same is to be done again; what was made of it is not left among the new."""
     total = manifest.count("protected", "copied")
 
     def look(row: Row) -> tuple[Row, bool]:
-        try:
-            return row, sha256_of(source, source.items[row.id]) == row.outcome.source_sha256
-        except Refused:
-            return row, False
+        return row, same(row)
 
     with closing(results(look, manifest.rows("protected", "copied") if total else (), run)) as looked:
-        for done, (row, same) in enumerate(looked, 1):
+        for done, (row, found) in enumerate(looked, 1):
             run.report("resume", done, total)
-            if not same:
+            if not found:
                 destination.path_of(row.outcome.output or row.name).unlink(missing_ok=True)
                 manifest.record(row.id, Outcome("waiting"))
     manifest.commit()
 
 
-def _forget_lost(destination: Destination, manifest: Manifest) -> None:
-    """Files that were done but are no longer there (removed, or packed into an archive that must be packed again)."""
-    open_rows = manifest.count("waiting", "failed")
-    if manifest.get("packed") and destination.path.exists() and not open_rows:
-        return
-    manifest.set("packed", False)
-    for row in manifest.rows("protected", "copied"):
-        if not destination.path_of(row.outcome.output or row.name).is_file():
-            manifest.record(row.id, Outcome("waiting"))
-    manifest.commit()
+def _is_packed(destination: Destination, manifest: Manifest) -> bool:
+    """Is all that was packed still there, as it was written? True of versions before, which kept no hashes."""
+    packed = manifest.get("packed")
+    if not packed or manifest.count("waiting", "failed") or not destination.path.exists():
+        return False
+    return packed is True or packed.items() <= hashes(destination.path).items()

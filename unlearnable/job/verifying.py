@@ -1,5 +1,6 @@
 """Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from unlearnable.files import (
     stems,
 )
 from unlearnable.files.collection import sha256_of
+from unlearnable.files.copying import inspected
 from unlearnable.files.picture import Samples
 from unlearnable.job.beside import NOBODYS, STRANGE, beside, strangers
 from unlearnable.job.manifest import Manifest, Outcome, sha256
@@ -32,6 +34,7 @@ from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 
 UNPROTECTED = "no picture differs from its original: nothing here is protected"
+UNCHANGED = "no pixel was changed: nothing protects it"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
 _Source = Literal["manifest", "default", "caller"]
@@ -42,7 +45,7 @@ class Verification:
     """checked: pictures that have an output; bad: outputs, copied files among them, that are not as they should be;
     missing: files of the source without an output; max_abs_delta: in 8-bit levels; problems: (name, reason) of all
     that are bad or missing, in listing order; eps: the budget that was checked, and eps_of: who says it, None where
-    none was."""
+    none was; unchanged: those of the bad that are as they should be, but for no pixel having changed."""
 
     checked: int
     bad: int
@@ -51,6 +54,7 @@ class Verification:
     problems: tuple[tuple[str, str], ...]
     eps: str | None = None
     eps_of: _Source | None = None
+    unchanged: int = 0
 
 
 def verify(source: Path, destination: Path, run: Run | None = None, eps: float | None = None) -> Verification:
@@ -58,19 +62,19 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
 
     With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
     signal (`files.signals`) or none, and the budget is 8/255. Labels and all else that a table or an array file holds
-    beside its pictures are compared too. A picture that is no file's output is bad; so are, without a manifest, outputs
-    of which none differs from its original. eps: an L-infinity budget in units of the 0..1 range, which no picture may
-    go beyond whatever the manifest says, for nobody signed that. Raises ValueError where one of the two cannot be
-    listed, `Cancelled` where the run is.
+    beside its pictures are compared too. A picture that is no file's output is bad, and so is one in which no pixel
+    differs from its original, unless the budget is 0, a control's. eps: an L-infinity budget in units of the 0..1
+    range, which no picture may go beyond whatever the manifest says, for nobody signed that. Raises ValueError where
+    one of the two cannot be listed, `Cancelled` where the run is.
     """
     with ExitStack() as stack:
         originals = stack.enter_context(closing(open_collection(source)))
         outputs = stack.enter_context(closing(open_collection(destination, "DST")))
         path = find_manifest(destination)
         manifest = None if path is None else stack.enter_context(closing(Manifest(path, writing=False)))
-        files = _unlisted(originals) if manifest is None else _listed(originals, manifest)
+        files = _listed(originals, manifest)
         found = _judged(_Judge.of(originals, outputs, manifest, eps), files, len(originals.items), run or Run())
-    if manifest is not None or not found.checked or found.max_abs_delta:
+    if manifest is not None or not found.unchanged or found.max_abs_delta:
         return found
     return replace(found, bad=found.bad + 1, problems=(*found.problems, (destination.name, UNPROTECTED)))
 
@@ -88,11 +92,14 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
     wrong.sort(key=lambda verdict: verdict.place)
     bad = sum(verdict.state == "bad" for verdict in wrong)
     strange = strangers(judge.outputs, judge.places.keys(), STRANGE if judge.listed else NOBODYS)
-    strange += beside(judge.outputs, judge.places, kept(judge.originals))
+    try:
+        strange += beside(judge.outputs, judge.places, kept(judge.originals))
+    except Refused as reason:
+        raise ValueError(f"SRC {str(judge.originals.path)!r} {reason}") from reason
     problems = (*((v.name, v.reason) for v in wrong), *strange)
-    return Verification(
-        checked, bad + len(strange), worst, len(wrong) - bad, problems, str(judge.budgets[-1]), judge.budget_of
-    )
+    unchanged = sum(verdict.reason == UNCHANGED for verdict in wrong)
+    said = str(judge.budgets[-1]), judge.budget_of
+    return Verification(checked, bad + len(strange), worst, len(wrong) - bad, problems, *said, unchanged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +156,7 @@ class _Judge:
         budget_of: _Source = "caller" if eps is not None else "manifest" if about else "default"
         containers = (about["container"],) if about else _CONTAINERS
         signals = (False, True) if not about else ("signals" in about,)
-        sources = {item.name: item for item in originals.items}
-        written = {item.name: item for item in outputs.items}
+        sources, written = ({item.name: item for item in side.items} for side in (originals, outputs))
         return cls(
             originals, outputs, sources, written, stems(sources), budgets, budget_of, containers, signals, bool(about)
         )
@@ -179,18 +185,19 @@ class _Judge:
         original = self.originals.read(self.sources[file.name])
         if sha256(original) != outcome.source_sha256:
             raise _Bad("the original has changed since it was protected")
-        delta = 0
-        if outcome.status == "protected":
-            delta = self._compare(file.name, original, outcome.output, data, self.containers[0])
+        delta = self._compare(file.name, original, outcome.output, data, self.containers[0])
         if changed:
             raise _Bad("the output has changed since it was written", delta)
         if outcome.max_delta not in (None, delta):
             raise _Bad(f"changed by {delta} levels, where the manifest says {outcome.max_delta}", delta)
-        return delta
+        return self._some(delta)
 
     def _copied(self, file: _File, outcome: Outcome, output: str) -> int:
         """As `_recorded`, of a copy, which may be larger than what fits into memory."""
-        written = self._digest(file, output)
+        # whoever can write the outputs can write their hashes too: what the originals tell is looked at as well
+        if self._written(file, output) and is_picture_name(file.name):
+            raise _Bad("it is a picture, and was only copied")
+        written = self._copy(file, output)
         if file.name not in self.sources:
             raise _Bad("the original is no longer in SRC")
         original = sha256_of(self.originals, self.sources[file.name])
@@ -198,9 +205,6 @@ class _Judge:
             raise _Bad("the original has changed since it was protected")
         if written != outcome.output_sha256:
             raise _Bad("the output has changed since it was written")
-        # whoever can write the outputs can write their hashes too: what the originals tell is looked at as well
-        if is_picture_name(file.name):
-            raise _Bad("it is a picture, and was only copied")
         if written != original or output != file.name:
             raise _Bad("the copy differs from the original")
         return 0
@@ -210,7 +214,7 @@ class _Judge:
         if item.problem is not None:
             raise _Missing(f"not protected: {item.problem}")
         if not is_picture_name(file.name):
-            if self._digest(file, file.name) != sha256_of(self.originals, item):
+            if self._copy(file, file.name) != sha256_of(self.originals, item):
                 raise _Bad("the copy differs from the original")
             return 0
         original = self.originals.read(item)
@@ -221,14 +225,21 @@ class _Judge:
                 raise _Missing(f"not protected: {reason}") from None
             name = output_name(file.name, target, self.names)
             if name in self.written:
-                return self._compare(file.name, original, name, self._output(file, name), container)
+                return self._some(self._compare(file.name, original, name, self._output(file, name), container))
         raise _Missing("there is no output for it")
 
     def _output(self, file: _File, name: str) -> bytes:
         return self.outputs.read(self._written(file, name))
 
-    def _digest(self, file: _File, name: str) -> str:
-        return sha256_of(self.outputs, self._written(file, name))
+    def _copy(self, file: _File, name: str) -> str:
+        """The hash of what is no picture, once it is sure that it holds none: `protect` would have refused it."""
+        seen = hashlib.sha256()
+        try:
+            for block in inspected(self.outputs.blocks(self._written(file, name))):
+                seen.update(block)
+        except Refused as reason:
+            raise _Bad(str(reason)) from reason
+        return seen.hexdigest()
 
     def _written(self, file: _File, name: str) -> Item:
         self.places[name] = file.place
@@ -254,6 +265,11 @@ class _Judge:
                 raise _Bad(wrong, measured.max_delta)
             return measured.max_delta
 
+    def _some(self, delta: int) -> int:
+        if not delta and self.budgets[0].eps:
+            raise _Bad(UNCHANGED)
+        return delta
+
     def _over(self, found: Change) -> str | None:
         for budget in self.budgets:
             cap = level_cap(budget)
@@ -264,19 +280,15 @@ class _Judge:
         return None
 
 
-def _listed(originals: Collection, manifest: Manifest) -> Iterator[_File]:
+def _listed(originals: Collection, manifest: Manifest | None) -> Iterator[_File]:
     """The files of the manifest, then those that came to the source after it."""
-    known = set()
-    for row in manifest.rows():
+    known, late = set(), Outcome("waiting", "it came to SRC after the job began") if manifest else None
+    for row in manifest.rows() if manifest else ():
         known.add(row.name)
         yield _File(row.id, row.name, row.outcome)
     for place, item in enumerate(originals.items, len(known)):
         if item.name not in known:
-            yield _File(place, item.name, Outcome("waiting", "it came to SRC after the job began"))
-
-
-def _unlisted(originals: Collection) -> Iterator[_File]:
-    return (_File(place, item.name, None) for place, item in enumerate(originals.items))
+            yield _File(place, item.name, late)
 
 
 def _planes_like(picture: Picture, found: Samples) -> Samples:

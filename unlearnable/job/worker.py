@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable.files import (
@@ -21,8 +21,9 @@ from unlearnable.files.collection import Blocks
 from unlearnable.files.copying import UNSEEN, inspected
 from unlearnable.files.credentials import ADDED, MIME, Credential
 from unlearnable.files.sources import promised
-from unlearnable.job import fitting, places
+from unlearnable.job import fitting, folding, places
 from unlearnable.job.fitting import Choice, Ready
+from unlearnable.job.folding import clashes
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
 from unlearnable.job.parallel import decoded
 from unlearnable.job.picture import GREY, change, protected, shown
@@ -44,14 +45,15 @@ class Worker:
     unreadable: frozenset[int]
     signals: bool
     credential: Credential | None = None
+    clashing: Mapping[int, str] = field(default_factory=dict)  # row -> an earlier name that the disk takes for the same
 
     @classmethod
     def of(cls, job: Job, choice: Choice, ready: Ready, source: Collection, destination: Destination) -> "Worker":
-        counted = stems(item.name for item in source.items)
+        names = [item.name for item in source.items]
         missed = frozenset() if choice.method.transfers else ready.unreadable
         return cls(
-            source, destination, ready.perturbation, choice.budget, job.container, counted, missed, job.signals,
-            credential_of(job),
+            source, destination, ready.perturbation, choice.budget, job.container, stems(names), missed, job.signals,
+            credential_of(job), clashes(names, *folding.ignored(scratch_of(destination))),
         )  # fmt: skip
 
     @classmethod
@@ -69,6 +71,8 @@ class Worker:
     def __call__(self, row: Row) -> tuple[Row, Outcome]:
         """Raises `Halted` where the destination takes no more; every other trouble is the outcome of this file."""
         try:
+            if row.id in self.clashing:
+                raise Refused(f"DST's disk takes its name for that of {self.clashing[row.id]!r}: rename one of them")
             with halting(self.destination.path):
                 return row, self._copy(row) if row.picture is None else self._protect(row, row.picture)
         except (Refused, OSError, ValueError, MemoryError) as error:

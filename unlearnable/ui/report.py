@@ -44,6 +44,8 @@ def counted(rows: Sequence[Row], stopped: bool) -> str:
     waiting = len(rows) - sum(count.values())
     said += [f"stopped before the other {waiting}"] if stopped else []
     farthest = max((row.outcome.max_delta or 0 for row in rows), default=0)
+    same = sum(row.outcome.status == "protected" and not row.outcome.max_delta for row in rows)
+    said += [f"of these {same} as they were in every pixel"] if same and farthest else []
     showing = sum((row.outcome.flat_step or 0) >= NOTICEABLE for row in rows)
     more = f". In {showing} the change can be seen on flat areas such as sky" if showing else ""
     return f"{', '.join(said)}; the largest change of any value is {farthest} of 255{more}."
