@@ -86,16 +86,39 @@ def method(request: pytest.FixtureRequest, eyes: str) -> Protection:
     return small_method(request.param, eyes)
 
 
+@pytest.fixture(scope="session")
+def fits() -> dict[str, perturbation.Perturbation]:
+    """Of the seed 0, by method: what several tests look at need not be fitted for each of them."""
+    return {}
+
+
+@pytest.fixture
+def fitted(
+    method: Protection, small: ImageSet, run: Run, fits: dict[str, perturbation.Perturbation]
+) -> perturbation.Perturbation:
+    name = json.dumps(describe(method))
+    if name not in fits:
+        fits[name] = method.fit(small, run)
+    return fits[name]
+
+
+@pytest.fixture
+def shown(method: Protection, fitted: perturbation.Perturbation, small: ImageSet, run: Run) -> torch.Tensor:
+    """The small images as the method protects them."""
+    return apply(fitted, small, method.budget, run).images
+
+
 def protect(method: Protection, data: ImageSet, run: Run, batch: int = 512) -> torch.Tensor:
     return apply(method.fit(data, run), data, method.budget, run, batch).images
 
 
-def test_gives_8_bit_images_of_the_same_shape_within_budget(method: Protection, small: ImageSet, run: Run) -> None:
-    images = protect(method, small, run)
-    assert images.dtype == torch.uint8
-    assert images.shape == small.images.shape
-    assert 0 < levels_changed(small.images, images) <= level_cap(method.budget)
-    assert (images != small.images).flatten(1).any(1).all(), "an image was left as it was"
+def test_gives_8_bit_images_of_the_same_shape_within_budget(
+    method: Protection, small: ImageSet, shown: torch.Tensor
+) -> None:
+    assert shown.dtype == torch.uint8
+    assert shown.shape == small.images.shape
+    assert 0 < levels_changed(small.images, shown) <= level_cap(method.budget)
+    assert (shown != small.images).flatten(1).any(1).all(), "an image was left as it was"
 
 
 def test_an_eps_given_as_linf_holds_for_every_method(method: Protection, small: ImageSet, run: Run) -> None:
@@ -103,10 +126,11 @@ def test_an_eps_given_as_linf_holds_for_every_method(method: Protection, small: 
     assert levels_changed(small.images, protect(tight, small, run)) <= 3
 
 
-def test_same_seed_same_bytes_other_seed_other_bytes(method: Protection, small: ImageSet, run: Run) -> None:
-    first = protect(method, small, run)
-    assert torch.equal(first, protect(method, small, replace(run)))
-    assert torch.equal(first, protect(method, small, replace(run, seed=1))) != is_drawn(method)
+def test_same_seed_same_bytes_other_seed_other_bytes(
+    method: Protection, small: ImageSet, run: Run, shown: torch.Tensor
+) -> None:
+    assert torch.equal(shown, protect(method, small, replace(run)))
+    assert torch.equal(shown, protect(method, small, replace(run, seed=1))) != is_drawn(method)
 
 
 def test_the_input_and_the_global_generator_are_untouched(method: Protection, small: ImageSet, run: Run) -> None:
@@ -116,19 +140,19 @@ def test_the_input_and_the_global_generator_are_untouched(method: Protection, sm
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_batch_size_and_threads_change_nothing(method: Protection, small: ImageSet, run: Run) -> None:
-    fitted = method.fit(small, run)
-    whole = apply(fitted, small, method.budget, run).images
+def test_batch_size_and_threads_change_nothing(
+    method: Protection, small: ImageSet, run: Run, fitted: perturbation.Perturbation, shown: torch.Tensor
+) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     alone = apply(fitted, small, method.budget, run, batch=1).images
     torch.set_num_threads(threads)
-    assert torch.equal(whole, alone)
-    assert torch.equal(whole, apply(fitted, small, method.budget, run, batch=7).images)
+    assert torch.equal(shown, alone)
+    assert torch.equal(shown, apply(fitted, small, method.budget, run, batch=7).images)
 
 
-def test_an_image_alone_gets_what_it_gets_in_the_set(method: Protection, small: ImageSet, run: Run) -> None:
-    fitted, row = method.fit(small, run), torch.tensor([41])
+def test_an_image_alone_gets_what_it_gets_in_the_set(small: ImageSet, fitted: perturbation.Perturbation) -> None:
+    row = torch.tensor([41])
     together = fitted(to_float(small.images), small.labels, torch.arange(len(small)))[row]
     assert torch.allclose(fitted(to_float(small.images[row]), small.labels[row], row), together, atol=1e-6)
 
@@ -138,18 +162,25 @@ def test_survives_json(method: Protection) -> None:
     assert protection(**values) == method
 
 
-def test_survives_saving(method: Protection, small: ImageSet, run: Run, tmp_path: Path) -> None:
-    fitted = method.fit(small, run)
+def test_survives_saving(
+    method: Protection,
+    small: ImageSet,
+    run: Run,
+    fitted: perturbation.Perturbation,
+    shown: torch.Tensor,
+    tmp_path: Path,
+) -> None:
     perturbation.save(tmp_path, fitted, {"method": describe(method)})
     loaded, about = perturbation.load(tmp_path)
     assert about["method"] == json.loads(json.dumps(describe(method)))
     assert loaded.size == fitted.size
     assert side_seen(loaded, small.size, small.size) == small.size
-    assert torch.equal(apply(fitted, small, method.budget, run).images, apply(loaded, small, method.budget, run).images)
+    assert torch.equal(shown, apply(loaded, small, method.budget, run).images)
 
 
-def test_killed_and_resumed_gives_the_same_bytes(method: Protection, small: ImageSet, run: Run, tmp_path: Path) -> None:
-    whole = protect(method, small, run)
+def test_killed_and_resumed_gives_the_same_bytes(
+    method: Protection, small: ImageSet, run: Run, shown: torch.Tensor, tmp_path: Path
+) -> None:
     steps = 0
 
     def stop_at_the_second() -> bool:
@@ -161,11 +192,12 @@ def test_killed_and_resumed_gives_the_same_bytes(method: Protection, small: Imag
         method.fit(small, replace(run, directory=tmp_path, save_every=0.0, cancelled=stop_at_the_second))
     except Cancelled:
         assert list(tmp_path.rglob("*.safetensors"))
-    assert torch.equal(protect(method, small, replace(run, directory=tmp_path)), whole)
+    assert torch.equal(protect(method, small, replace(run, directory=tmp_path)), shown)
 
 
-def test_what_transfers_protects_rows_it_never_saw(method: Protection, small: ImageSet, run: Run) -> None:
-    fitted = method.fit(small, run)
+def test_what_transfers_protects_rows_it_never_saw(
+    method: Protection, small: ImageSet, fitted: perturbation.Perturbation
+) -> None:
     unseen = torch.tensor([len(small) + 5])
     arguments = (to_float(small.images[:1]), small.labels[:1], unseen)
     if method.transfers:
@@ -176,11 +208,13 @@ def test_what_transfers_protects_rows_it_never_saw(method: Protection, small: Im
             fitted(*arguments)
 
 
-def test_needs_only_what_it_says_it_needs(method: Protection, small: ImageSet, run: Run) -> None:
+def test_needs_only_what_it_says_it_needs(
+    method: Protection, small: ImageSet, run: Run, request: pytest.FixtureRequest
+) -> None:
     if not method.needs_images:
         black = small.with_images(torch.zeros_like(small.images))
         same = apply(method.fit(black, run), small, method.budget, run).images
-        assert torch.equal(same, protect(method, small, run))
+        assert torch.equal(same, request.getfixturevalue("shown"))
     if not method.needs_labels:
         unknown = ImageSet(small.images, torch.full_like(small.labels, -1), small.classes)
         fit: Callable[..., perturbation.Perturbation] = method.fit
