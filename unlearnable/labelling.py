@@ -20,7 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from unlearnable.data import ImageSet
 from unlearnable.encoders import encoder
-from unlearnable.pixels import Labels, to_float
+from unlearnable.pixels import PART, Labels, to_float
 
 Points = Float32[Tensor, "n d"]
 
@@ -110,7 +110,7 @@ def _class_means(data: ImageSet) -> Points:
 
 
 def _thumbnails(data: ImageSet) -> Points:
-    return torch.cat([adaptive_avg_pool2d(to_float(part), 8).flatten(1) for part in data.images.split(512)])
+    return torch.cat([adaptive_avg_pool2d(to_float(part), 8).flatten(1) for part in data.images.split(PART)])
 
 
 def _parted(points: Points, k: int, seed: int) -> Labels:

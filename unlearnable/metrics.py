@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.files.picture import Samples
-from unlearnable.pixels import Budget, Bytes, Depth, Index, Labels, Pixels, beyond, levels_changed, to_float
+from unlearnable.pixels import PART, Budget, Bytes, Depth, Index, Labels, Pixels, beyond, levels_changed, to_float
 from unlearnable.run import Run
 
 FLAGS = {
@@ -38,14 +38,13 @@ _FLAT = 3 / 255
 _ENOUGH = 0.05
 _BAND = 1 << 16
 _XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))  # of sRGB, IEC 61966-2-1
-_PART = 512  # images that are looked at together
 Colours = Float32[Tensor, "m 3"]
 Points = Float32[Tensor, "n d"]
 
 
 def psnr(before: Bytes, after: Bytes) -> float:
     """Peak signal-to-noise ratio of a set of images in dB; infinite where nothing changed."""
-    parts = zip(before.split(_PART), after.split(_PART), strict=True)
+    parts = zip(before.split(PART), after.split(PART), strict=True)
     total = sum(float((to_float(one) - to_float(other)).square().sum(dtype=torch.float64)) for one, other in parts)
     return -10 * math.log10(total / before.numel()) if total else math.inf
 
@@ -147,7 +146,7 @@ def audits(clean: ImageSet, protected: ImageSet, run: Run) -> dict[str, float]:
 def _deviation(points: Callable[[Index], Points], n: int) -> float:
     """The standard deviation of all values, part by part: never all images in float32 at once."""
     count, total, squares = 0, 0.0, 0.0
-    for rows in torch.arange(n).split(_PART):
+    for rows in torch.arange(n).split(PART):
         part = points(rows).double()
         count, total, squares = count + part.numel(), total + float(part.sum()), squares + float(part.square().sum())
     return math.sqrt(max(0.0, squares - total**2 / count) / max(1, count - 1))
@@ -171,7 +170,7 @@ def _probe(points: Callable[[Index], Points], labels: Labels, hidden: int, run: 
             loss.backward()
             optimiser.step()
     with torch.no_grad():
-        right = [network(points(rows)).argmax(1) == labels[rows] for rows in held.split(_PART)]
+        right = [network(points(rows)).argmax(1) == labels[rows] for rows in held.split(PART)]
         return float(torch.cat(right).float().mean()) if right else math.nan
 
 

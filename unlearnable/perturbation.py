@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.encoders import Encoder
-from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
+from unlearnable.pixels import PART, UNBOUNDED, Budget, Index, Labels, Packed, Pixels, release, to_float, unpack
 from unlearnable.run import Run, scratch_of, write_atomically
 
 
@@ -193,7 +193,7 @@ def resized(values: Values, height: int, width: int) -> Values:
 def at_size(data: ImageSet, size: int) -> ImageSet:
     """The same images, squashed to another size and rounded: the working copies that something is fitted on."""
     found = torch.zeros(len(data), 3, size, size, dtype=torch.uint8)
-    for rows in torch.arange(len(data)).split(512):
+    for rows in torch.arange(len(data)).split(PART):
         found[rows] = release(found[rows], resized(to_float(data.images[rows]), size, size), UNBOUNDED)
     return data.with_images(found)
 

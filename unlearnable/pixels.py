@@ -18,6 +18,7 @@ from torch import Tensor
 Bytes = UInt8[Tensor, "n c h w"]  # 0..255 as stored, RGB order
 Pixels = Float32[Tensor, "n c h w"]  # 0..1
 Labels = Int64[Tensor, " n"]  # -1 = unknown
+PART = 512  # so many images are looked at together: never a whole collection in 32 bits
 Index = Int64[Tensor, " n"]  # row in the ImageSet
 Stored = Integer[Tensor, "n c h w"]  # as stored, any bit depth: uint8, or int32 for 16-bit pictures
 Packed = Shaped[Tensor, "n c h w"]  # changes as they are kept: see `packing`
@@ -128,7 +129,7 @@ def levels_changed(before: Stored, after: Stored, depth: Depth = 8) -> int:
         raise ValueError(f"cannot compare images of shape {tuple(before.shape)} and {tuple(after.shape)}")
     if before.numel() == 0:
         return 0
-    parts = zip(before.split(512), after.split(512), strict=True)  # never a whole collection in 32 bits
+    parts = zip(before.split(PART), after.split(PART), strict=True)
     change = max(int((one.to(torch.int32) - other.to(torch.int32)).abs().max()) for one, other in parts)
     return -(-change * 255 // _peak(depth))
 

@@ -8,7 +8,7 @@ import torch
 from unlearnable.data import ImageSet
 from unlearnable.pixels import UNBOUNDED, Bytes, Pixels, release, to_float
 from unlearnable.run import Run
-from unlearnable.training import Purifier
+from unlearnable.training import Purifier, fewer
 
 
 class Filter(Purifier):
@@ -24,7 +24,7 @@ class Filter(Purifier):
     def __call__(self, data: ImageSet, run: Run) -> Bytes:
         """The filtered images, rounded to nearest."""
         parts = []
-        for rows in run.batches(len(data), max(1, min(self.batch, self.batch * 64**2 // data.size**2))):
+        for rows in run.batches(len(data), fewer(self.batch, data.size)):
             images = data.images[rows]
             parts.append(release(images, self.change(to_float(images.to(run.at))).cpu(), UNBOUNDED))
         return torch.cat(parts)

@@ -8,6 +8,7 @@ from unlearnable.experiment.evaluating import Evaluation as Evaluation
 from unlearnable.experiment.evaluating import Row as Row
 from unlearnable.experiment.evaluating import evaluate as evaluate
 from unlearnable.experiment.evaluating import flags_of as flags_of
+from unlearnable.experiment.evaluating import rows_of as rows_of
 from unlearnable.experiment.measuring import bench as bench
 from unlearnable.experiment.measuring import measure as measure
 from unlearnable.experiment.mixing import mix as mix

@@ -98,7 +98,7 @@ def evaluate(
         flags |= {"diverged"} if broken else set()
     run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
-    flags |= {flag for name, model, _ in recipes for flag in flags_of(_same(rows, name, model), sizes)}
+    flags |= {flag for name, model, _ in recipes for flag in flags_of(rows_of(rows, name, model), sizes)}
     asked = {"rate": rate, "relabelling": relabelling, "epochs": epochs, "seeds": seeds}
     return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run) | asked, sizes)
 
@@ -120,7 +120,8 @@ def _reached(name: str, victim: Classifier) -> float:
     return victim.test_acc[-1] if victim.early_acc is None or not stops_early(name) else victim.early_acc
 
 
-def _same(rows: Sequence[Row], name: str, model: str) -> list[Row]:
+def rows_of(rows: Sequence[Row], name: str, model: str) -> list[Row]:
+    """Those of an adversary with a model, all its seeds."""
     return [row for row in rows if (row.adversary, row.model) == (name, model)]
 
 

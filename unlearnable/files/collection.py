@@ -82,6 +82,12 @@ class Packable(ABC):
         `staged`; where one has no output there is none, never the original. OSError where the disk is full."""
 
 
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file of this machine, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sha256_of(collection: Collection, item: Item) -> str:
     """SHA-256 of its bytes, in hexadecimal. Raises `Refused`."""
     seen = hashlib.sha256()

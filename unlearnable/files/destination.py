@@ -1,7 +1,6 @@
 """Where protected files go: a folder, or a folder beside an archive that is packed from it at the end."""
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Container, Iterable, Mapping
@@ -9,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearnable.files.collection import Blocks, Collection, Packable, Staged, kept, sha256_of
+from unlearnable.files.collection import Blocks, Collection, Packable, Staged, kept, sha256_file, sha256_of
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.parts import Parts
@@ -165,7 +164,7 @@ def _partial(path: Path, place: Path, source: Packable) -> Destination:
             f"DST {str(path)!r} is a disk of its own (mounted there), which cannot be replaced: name a place inside it"
         )
     root = place.with_name(f"{place.name}.partial")
-    if lies_in(root, source.path) or lies_in(source.path, root):
+    if _overlap(root, source.path):
         raise ValueError(
             f"DST {str(path)!r} is made in {str(root)!r}: that and SRC {str(source.path)!r} lie inside each other: "
             "name another place"
@@ -185,11 +184,7 @@ def lost(path: Path, name: str) -> str:
 
 def hashes(path: Path) -> dict[str, str]:
     """SHA-256 of the files below a folder by their names; of a file, by ''."""
-    found = {}
-    for name in _names(path) if path.is_dir() else [""]:
-        with open(path / name if name else path, "rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return {name: sha256_file(path / name) for name in (_names(path) if path.is_dir() else [""])}
 
 
 def _names(path: Path) -> set[str]:
@@ -213,11 +208,10 @@ def _check_packed(made: Path, staged: Staged, source: Collection) -> None:
         items = {item.name: item for item in found.items}
         for name, path in staged.values():
             try:
-                with open(path, "rb") as file:
-                    same = sha256_of(found, items[name]) == hashlib.file_digest(file, "sha256").hexdigest()
+                alike = sha256_of(found, items[name]) == sha256_file(path)
             except (KeyError, Refused):
-                same = False
-            if not same:
+                alike = False
+            if not alike:
                 raise OSError(errno.EIO, f"{name!r} reads back wrong from what was packed")
         try:
             same_beside = kept(found) == kept(source)
@@ -243,10 +237,14 @@ def lies_in(inner: Path, outer: Path) -> bool:
     return any(same(place, outer) for place in (inner.resolve(), *inner.resolve().parents))
 
 
+def _overlap(one: Path, other: Path) -> bool:
+    return lies_in(one, other) or lies_in(other, one)
+
+
 def _refuse_overlap(path: Path, source: Path) -> None:
     if same(path, source):
         raise ValueError(f"DST {str(path)!r} is SRC itself, which is never written to: name another place")
-    if source.is_dir() and (lies_in(path, source) or lies_in(source, path)):
+    if source.is_dir() and _overlap(path, source):
         raise ValueError(f"DST {str(path)!r} and SRC {str(source)!r} lie inside each other: name another place")
     if kind_of(source) is None and not source.is_dir() and same(path, source.resolve().parent):
         raise ValueError(f"DST {str(path)!r} is the folder of SRC, which would be overwritten: name another place")

@@ -44,20 +44,20 @@ def chunks(file: bytes) -> Iterator[Chunk]:
 
 def length(file: bytes) -> int:
     """How many of the bytes are the PNG: up to the end of its IEND chunk."""
-    at, kind = len(PNG_MAGIC), b""
-    while kind != b"IEND" and at + 12 <= len(file):
-        kind = file[at + 4 : at + 8]
-        at += 12 + int.from_bytes(file[at : at + 4], "big")
-    return at
+    return max((end + 4 for _, _, end in _places(file)), default=len(PNG_MAGIC))
 
 
 def pixels(file: bytes) -> Iterator[bytes]:
     """The bodies of its IDAT chunks."""
+    return (file[start:end] for kind, start, end in _places(file) if kind == b"IDAT")
+
+
+def _places(file: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, where its body begins, where it ends) of every chunk up to IEND, whatever is in them."""
     at, kind = len(PNG_MAGIC), b""
     while kind != b"IEND" and at + 12 <= len(file):
         size, kind = int.from_bytes(file[at : at + 4], "big"), file[at + 4 : at + 8]
-        if kind == b"IDAT":
-            yield file[at + 8 : at + 8 + size]
+        yield kind, at + 8, at + 8 + size
         at += 12 + size
 
 

@@ -1,11 +1,10 @@
 """What of an earlier run a resumed job does again: outputs that are gone or were changed, and changed originals."""
 
-import hashlib
 from collections.abc import Callable
 from contextlib import closing
 
 from unlearnable.files import Collection, Destination, Refused
-from unlearnable.files.collection import sha256_of
+from unlearnable.files.collection import sha256_file, sha256_of
 from unlearnable.files.destination import hashes
 from unlearnable.job.manifest import Manifest, Outcome, Row
 from unlearnable.job.parallel import results
@@ -25,8 +24,7 @@ def forget(source: Collection, destination: Destination, manifest: Manifest, run
 
     def same_output(row: Row) -> bool:
         try:
-            with open(destination.path_of(row.outcome.output or row.name), "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == row.outcome.output_sha256
+            return sha256_file(destination.path_of(row.outcome.output or row.name)) == row.outcome.output_sha256
         except OSError:
             return False
 

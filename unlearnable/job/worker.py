@@ -17,7 +17,7 @@ from unlearnable.files import (
     signalled,
     stems,
 )
-from unlearnable.files.collection import Blocks
+from unlearnable.files.collection import Blocks, sha256_file
 from unlearnable.files.copying import UNSEEN, inspected
 from unlearnable.files.credentials import ADDED, MIME, Credential
 from unlearnable.files.sources import promised
@@ -84,9 +84,7 @@ class Worker:
             raise Refused(UNSEEN)
         read = hashlib.sha256()
         path = self._place(row, row.name, _hashed(inspected(self.source.blocks(item)), read))
-        with open(path, "rb") as file:
-            written = hashlib.file_digest(file, "sha256").hexdigest()
-        if written != read.hexdigest():
+        if (written := sha256_file(path)) != read.hexdigest():
             self._withdraw(row.name, "the copy read back differs")
         return Outcome("copied", None, row.name, written, written)
 

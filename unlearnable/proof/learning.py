@@ -10,7 +10,7 @@ import torch
 
 from unlearnable.adversaries import STANDARD, adversary
 from unlearnable.data import ImageSet, load_labelled
-from unlearnable.experiment import Evaluation, evaluate
+from unlearnable.experiment import Evaluation, evaluate, rows_of
 from unlearnable.models import check
 from unlearnable.pixels import Index
 from unlearnable.proof.interval import accuracy, difference
@@ -99,7 +99,7 @@ def _rows(places: Sequence[int]) -> Index:
 
 
 def _row(found: Evaluation, name: str, model: str, run: Run) -> dict[str, Any]:
-    rows = [row for row in found.rows if (row.adversary, row.model) == (name, model)]
+    rows = rows_of(found.rows, name, model)
     clean, protected = ([getattr(row, key) for row in rows] for key in ("clean_acc", "protected_acc"))
     stop, tests = adversary(name).stop, found.sizes["tests"]
     if stop is not None:  # what it reaches is measured on those that it did not choose on

@@ -15,6 +15,7 @@ from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
 from unlearnable.protections._noise import NoisyImages, Staged
 from unlearnable.protections._pgd import Term, descend, frozen, uniform
+from unlearnable.protections._surrogate import check_classes
 from unlearnable.run import Run
 from unlearnable.training import Augmentation, Classifier, CropFlip, Objective, Recipe, forward
 
@@ -68,8 +69,7 @@ class FixedSurrogate(Staged, ABC):
 
     def judges(self, data: ImageSet, run: Run) -> list[nn.Module]:
         """The surrogates as they judge images."""
-        if len(data.classes) < 2:
-            raise ValueError(f"{self.stage} needs at least 2 classes, got {len(data.classes)}")
+        check_classes(self.stage, data)
         return [frozen(network, run) for network in self.networks(data, run)]
 
     def search(self, judges: list[nn.Module], images: NoisyImages, run: Run) -> None:

@@ -16,6 +16,12 @@ from unlearnable.run import Run
 from unlearnable.training import doubled, forward
 
 
+def check_classes(stage: str, data: ImageSet) -> None:
+    """Raises ValueError for a single class, of which nothing can be told apart."""
+    if len(data.classes) < 2:
+        raise ValueError(f"{stage} needs at least 2 classes, got {len(data.classes)}: put the pictures into more")
+
+
 @dataclass(frozen=True, eq=False)
 class Surrogate:
     """A network and its optimiser. Ranks train it on batches of their own and take the mean of their gradients."""
@@ -32,8 +38,7 @@ class Surrogate:
 
         Raises ValueError for a single class: whatever the image, its error is 0, and so is the gradient of it.
         """
-        if len(data.classes) < 2:
-            raise ValueError(f"{stage} needs at least 2 classes, got {len(data.classes)}: put the pictures into more")
+        check_classes(stage, data)
         with run.seeded(f"{stage}-init"):
             network = run.agreed(run.place(build(model, len(data.classes), data.size)))
         optimiser = torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from unlearnable.experiment import Evaluation, Row, flags_of
+from unlearnable.experiment import Evaluation, Row, flags_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def outcomes(evaluation: Evaluation) -> list[Outcome]:
     if not evaluation.rows:
         raise ValueError("an evaluation without rows has nothing to report: name an adversary and a model at least")
     kinds = dict.fromkeys((row.adversary, row.model) for row in evaluation.rows)
-    found = [_outcome(kind, [row for row in evaluation.rows if (row.adversary, row.model) == kind], evaluation.sizes)
-             for kind in kinds]  # fmt: skip
+    found = [_outcome(kind, rows_of(evaluation.rows, *kind), evaluation.sizes) for kind in kinds]
     return sorted(found, key=lambda outcome: -outcome.protected)
 
 

@@ -10,6 +10,7 @@ from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import divergence as divergence
 from unlearnable.training.network import divergences as divergences
 from unlearnable.training.network import doubled as doubled
+from unlearnable.training.network import fewer as fewer
 from unlearnable.training.network import forward as forward
 from unlearnable.training.network import predict as predict
 from unlearnable.training.pairs import Learner as Learner

@@ -24,6 +24,11 @@ def forward(network: nn.Module, x: Pixels, run: Run) -> Float32[Tensor, "n k"]:
     return logits.float()
 
 
+def fewer(batch: int, side: int) -> int:
+    """How many images of a side go together where `batch` of 64 pixels do: as many fewer as they are larger."""
+    return max(1, min(batch, batch * 64**2 // side**2))
+
+
 def doubled(batch: Tensor) -> Tensor:
     """A batch as it is, one image twice: batch normalisation has no variance over one."""
     return batch.repeat(2, *[1] * (batch.ndim - 1)) if len(batch) == 1 else batch
@@ -48,7 +53,7 @@ def predict(network: nn.Module, images: Images, run: Run, batch: int = 500) -> F
 
     batch: of images of 64 pixels a side; of larger ones as many fewer.
     """
-    batch = max(1, min(batch, batch * 64**2 // images.shape[-1] ** 2))
+    batch = fewer(batch, images.shape[-1])
     training = network.training
     network.eval()
     parts = [
