@@ -38,7 +38,7 @@ from unlearnable.job import DEFAULT_METHOD, Job, fitting, protect
 from unlearnable.job.manifest import Manifest
 from unlearnable.job.parallel import results
 from unlearnable.job.picture import change, protected, shown
-from unlearnable.metrics import NOTICEABLE, psnr
+from unlearnable.metrics import psnr
 from unlearnable.models.generator import Generator
 from unlearnable.packs import load_dataset, weights_file
 from unlearnable.perturbation import apply, side_seen
@@ -48,6 +48,7 @@ from unlearnable.protections._encoded import kept
 from unlearnable.protections._generated import Generated, said
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
+from unlearnable.visibility import NOTICEABLE
 
 SIDE, QUALITY = 512, 92
 PACK = "imagenette224.zip"

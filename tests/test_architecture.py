@@ -11,13 +11,13 @@ import unlearnable
 ROOT = Path(unlearnable.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
-    ("pixels", "run", "extras", "addresses"),
+    ("pixels", "run", "extras", "addresses", "flags"),
     ("provenance", "tracking"),
     ("files",),
     ("data", "models"),
     ("encoders", "packs"),
     ("perturbation", "training", "labelling", "score"),
-    ("protections", "adversaries", "metrics", "pretrained"),
+    ("protections", "adversaries", "metrics", "visibility", "pretrained"),
     ("job", "experiment"),
     ("authorisation", "tables", "suites", "export", "engines"),
     ("proof",),

@@ -14,8 +14,8 @@ from unlearnable import provenance, tables
 from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
 from unlearnable.experiment.evaluating import _row
+from unlearnable.flags import FLAGS, doubts, fell_apart
 from unlearnable.labelling import groups_of, relabel
-from unlearnable.metrics import FLAGS, doubts, fell_apart
 from unlearnable.packs import digits
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection

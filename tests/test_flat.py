@@ -10,9 +10,9 @@ from commands import Command
 from jobs import crop, job, manifest, noise, photograph, put
 from PIL import Image
 
-from unlearnable import metrics
+from unlearnable import visibility
 from unlearnable.job import verify
-from unlearnable.metrics import NOTICEABLE, flat_step
+from unlearnable.visibility import NOTICEABLE, flat_step
 
 SKY = (0, 0, 640, 120)
 
@@ -80,7 +80,7 @@ def test_grey_deep_and_large_pictures_are_judged_as_others_are(monkeypatch: pyte
     assert flat_step(before[..., :1], after[..., :1], 8) == pytest.approx(expected, rel=1e-4)
     deep = [planes[..., :1].astype(np.uint16) * 257 for planes in (before, after)]
     assert flat_step(*deep, 16) == pytest.approx(expected, rel=1e-3)
-    monkeypatch.setattr(metrics, "_BAND", 1)
+    monkeypatch.setattr(visibility, "_BAND", 1)
     assert flat_step(before, after, 8) == pytest.approx(expected, rel=1e-6)
 
 

@@ -252,7 +252,7 @@ def test_what_cannot_work_is_refused(small: ImageSet, run: Run) -> None:
         protection("dune", colour=1.5)
     with pytest.raises(ValueError, match="weight_step above 0"):
         protection("pue", weight_step=0.0)
-    with pytest.raises(ValueError, match="answer_steps, batch must be at least 1"):
+    with pytest.raises(ValueError, match="answer_steps must be 1 or more"):
         protection("game", answer_steps=0)
     for name in ("dune", "game"):
         with pytest.raises(ValueError, match="2 classes"):

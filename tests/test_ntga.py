@@ -187,7 +187,7 @@ def test_what_cannot_work_is_refused(small: ImageSet, run: Run) -> None:
         SMALL.fit(alike, run)
     with pytest.raises(ValueError, match="at least 2 classes and 2 images, got 10 and 1"):
         SMALL.fit(small.subset(torch.arange(1)), run)
-    with pytest.raises(ValueError, match="block must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="block must be 1 or more, got 0"):
         NTGA(block=0)
-    with pytest.raises(ValueError, match=r"time must be above 0 and finite .*, got 0.0"):
+    with pytest.raises(ValueError, match=r"time must be above 0, got 0.0"):
         NTGA(time=0.0)

@@ -1,12 +1,16 @@
 """Numbers that a hyper-parameter may be: refused by name where it is first read, not by a traceback of what uses it."""
 
 import math
-from dataclasses import fields
+import re
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Literal
 
 import pytest
 from commands import Command, refused
 
 from unlearnable.protections import PROTECTIONS, describe, protection
+from unlearnable.protections._fields import Checked, Natural, Positive, Share
 
 
 @pytest.mark.parametrize("method", PROTECTIONS)
@@ -22,8 +26,38 @@ def test_no_number_of_any_method_may_be_below_what_it_means(method: str) -> None
     for name, value in numbers.items():
         for wrong in (-1, -1.0, math.nan):
             if type(value) is type(wrong):
-                with pytest.raises(ValueError, match=rf"{name}|an epoch"):
-                    protection(method, **{name: wrong})
+                for make in (PROTECTIONS[method], partial(protection, method)):
+                    with pytest.raises(ValueError, match=rf"{name}|an epoch"):
+                        make(**{name: wrong})
+
+
+@dataclass(frozen=True)
+class Plain(Checked):
+    """A method that no type checker looks at: only its own check does."""
+
+    steps: int = 1
+    lr: Positive = 0.1
+    share: Share = 0.5
+    start: Natural | None = None
+    scope: Literal["sample", "class"] = "sample"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"steps": 1.5}, "steps must be a whole number, got 1.5"),
+        ({"steps": True}, "steps must be a whole number, got True"),
+        ({"lr": "0.1"}, "lr must be a number, got '0.1'"),
+        ({"lr": 0}, "lr must be above 0, got 0"),
+        ({"share": 1.5}, "share must be 0 to 1, got 1.5"),
+        ({"start": -1}, "start must be 0 or more, got -1"),
+        ({"scope": "image"}, "scope must be 'sample' or 'class', got 'image'"),
+    ],
+)
+def test_a_field_holds_what_its_type_allows(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Plain(**values)
+    assert Plain(steps=2, lr=1, start=0, share=1).start == 0
 
 
 @pytest.mark.parametrize(
@@ -51,7 +85,7 @@ def test_what_zero_or_nothing_means_stays_allowed(method: str, values: dict[str,
         (["fit", "em:quick", "a", "b", "--lr", "-1"], "lr must be above 0, got -1.0"),
         (["fit", "em:quick", "a", "b", "--rounds", "0"], "rounds must be 1 or more, got 0"),
         (["fit", "tap:quick", "a", "b", "--restarts", "0"], "restarts must be 1 or more, got 0"),
-        (["fit", "one_for_all", "a", "b", "--steps", "0"], "steps must be 1 or more, got 0"),
+        (["fit", "one_for_all", "a", "b", "--steps", "0"], "steps must be 1 or more without an init"),
         (["fit", "game:quick", "a", "b", "--steps", "0"], "steps must be 1 or more, got 0"),
         (["fit", "uge:quick", "a", "b", "--steps", "0"], "steps must be 1 or more, got 0"),
         (["fit", "clusters", "a", "b", "--width", "0"], "width must be 1 or more, got 0"),

@@ -175,7 +175,7 @@ def test_a_saved_score_network_serves(small: ImageSet, run: Run, score_of: Any, 
     ("make", "reason"),
     [
         (lambda: method_of("rem", radius=2.0), "radius is a fraction"),
-        (lambda: method_of("sem", steps=0), "steps must be at least 1, got 0"),
+        (lambda: method_of("sem", steps=0), "steps must be 1 or more, got 0"),
     ],
 )
 def test_what_cannot_work_is_refused(make: Callable[[], object], reason: str) -> None:

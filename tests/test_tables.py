@@ -19,7 +19,7 @@ from unlearnable import tables
 from unlearnable.adversaries import ADVERSARIES
 from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, Row
-from unlearnable.metrics import FLAGS
+from unlearnable.flags import FLAGS
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 

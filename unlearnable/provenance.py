@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def provenance(run: Run) -> dict[str, Any]:
             "precision": str(run.dtype),
         },
         "torch": torch.__version__,
+        "kornia": metadata.version("kornia"),  # its filters and augmentations differ between releases
         "python": platform.python_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }

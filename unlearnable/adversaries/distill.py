@@ -23,7 +23,11 @@ from unlearnable.training import Form, Handed, Loss, Objective, Step, Teacher, d
 
 @dataclass(frozen=True)
 class Distill(Objective):
-    """Kullback-Leibler divergence from the teacher's answers to the student's, temperature 1 or above."""
+    """Kullback-Leibler divergence from the teacher's answers to the student's, temperature 0.1 to 100.
+
+    teacher: a file of its weights; authorised: the form of the network handed out that it is, `which` of several.
+    Raises ValueError where these contradict each other.
+    """
 
     temperature: float = 4.0
     teacher: Path | None = None
@@ -33,6 +37,10 @@ class Distill(Objective):
 
     def __post_init__(self) -> None:
         allow("temperature", self.temperature, 0.1, 100.0)
+        if self.authorised is None and self.which is not None:
+            raise ValueError("which is of the authorised networks: distill:authorised=plain,which=1")
+        if self.authorised is not None and self.teacher is not None:
+            raise ValueError("the teacher is the network of a file or an authorised one: leave out one of the two")
 
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
         handed = None if self.authorised is None else Handed(self.authorised, self.which or 0)

@@ -16,6 +16,7 @@ Differs from the paper:
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,9 +110,9 @@ class DVAE(Purifier):
     def __call__(self, data: ImageSet, run: Run) -> Bytes:
         for turn in (1, 2):
             network = self.learn(data, run, turn)
-            residue = torch.cat([residue for _, residue in self.seen(network, data, run)]).cpu()
+            residue = torch.cat([residue.cpu() for _, residue in self.seen(network, data, run)])
             data = data.with_images(release(data.images, to_float(data.images) - residue, UNBOUNDED))
-        content = torch.cat([content for content, _ in self.seen(network, data, run)]).cpu()
+        content = torch.cat([content.cpu() for content, _ in self.seen(network, data, run)])
         return release(data.images, content, UNBOUNDED)
 
     def learn(self, data: ImageSet, run: Run, turn: int) -> Network:
@@ -144,7 +145,9 @@ class DVAE(Purifier):
         return loss + residue.square().mean().clamp_min(self.slack) if small else loss
 
     @torch.no_grad()
-    def seen(self, network: Network, data: ImageSet, run: Run) -> list[tuple[Tensor, Tensor]]:
+    def seen(self, network: Network, data: ImageSet, run: Run) -> Iterator[tuple[Tensor, Tensor]]:
         """(reconstruction, p-hat), batch by batch."""
         batches = zip(data.images.split(128), data.labels.split(128), strict=True)
-        return [network(to_float(x).to(run.at), labels.to(run.at), None)[:2] for x, labels in batches]
+        for x, labels in batches:
+            content, residue, _ = network(to_float(x).to(run.at), labels.to(run.at), None)
+            yield content, residue

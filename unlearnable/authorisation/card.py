@@ -3,9 +3,8 @@
 from typing import Any
 
 from unlearnable.authorisation.published import policy_digest
-from unlearnable.metrics import FLAGS
+from unlearnable.flags import FLAGS, LEAST_EFFECT
 
-_CLEAR = 0.05  # below it the margin is no more than what seeds differ by
 _HEAD = """\
 # Data card
 
@@ -121,7 +120,7 @@ def _measured(found: dict[str, Any]) -> str:
 
 def separates(found: dict[str, Any]) -> bool:
     """Whether the figures show that the authorised network learns, and more than an outsider."""
-    return found["margin"] >= _CLEAR and not {"undertrained", "no-effect"} & set(found["flags"])
+    return found["margin"] >= LEAST_EFFECT and not {"undertrained", "no-effect"} & set(found["flags"])
 
 
 def _block(text: str) -> str:

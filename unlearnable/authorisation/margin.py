@@ -7,7 +7,7 @@ from typing import Any
 
 from unlearnable.authorisation.signing import tested_on
 from unlearnable.data import load_labelled
-from unlearnable.metrics import doubts
+from unlearnable.flags import doubts
 from unlearnable.run import Run
 from unlearnable.training import Authorised
 
@@ -15,7 +15,7 @@ from unlearnable.training import Authorised
 def measured(bundles: Sequence[Path], source: Path, pictures: Path, test: Path, size: int, run: Run) -> dict[str, Any]:
     """Accuracy on the test pictures of each authorised network and of one outsider, trained on the protected pictures;
     of the outsider trained on the clean ones, the control; margin: the worst of the first less the outsider; flags:
-    what to doubt (`metrics.FLAGS`).
+    what to doubt (`flags.FLAGS`).
 
     Networks are kept below the run's directory as they are trained. Raises ValueError where the test pictures are of
     other classes.

@@ -63,7 +63,8 @@ def _create_flags(parser: Parser) -> None:
     parser.add_argument("--blind", action="store_true", help="for uge:blind: weights that do not see one colour")
     parser.add_argument("--which", type=int, default=0, metavar="N", help="of several networks with one --seed")
     parser.add_argument("--augment", type=Augment, default="crop_flip", help="what is done to every batch")
-    parser.add_class_arguments(Recipe, skip={"augment", *BARRED})
+    parser.add_argument("--lr", type=float, help="the peak learning rate; that which suits the model")
+    parser.add_class_arguments(Recipe, skip={"augment", "lr", *BARRED})
 
 
 def _create(args: Namespace, run: "Run") -> Answer:
@@ -72,8 +73,9 @@ def _create(args: Namespace, run: "Run") -> Answer:
     from unlearnable.training.authorised import NUMBERS
 
     choices = {"crop_flip": (CropFlip(),), "crop": (CropFlip(flip=False),), "contrastive": (Contrastive(),), "none": ()}
-    numbers = {name: args[name] for name in ("model", *NUMBERS)}
-    recipe = replace(Recipe(**numbers), augment=choices[args.augment], init=args.weights and Path(args.weights))
+    numbers = {name: args[name] for name in NUMBERS if args[name] is not None}
+    weights = args.weights and Path(args.weights)
+    recipe = replace(Recipe.usual(args.model), augment=choices[args.augment], init=weights, **numbers)
     if args.weights is None:
         recipe = recipe.having(Handed("blind" if args.blind else "plain", args.which))
     elif args.blind or args.which:

@@ -10,8 +10,9 @@ import torch
 from unlearnable.adversaries import AUTHORISED, STANDARD, adversary, stops_early
 from unlearnable.data import ImageSet
 from unlearnable.experiment.mixing import as_long, clean_part, mix
+from unlearnable.flags import doubts, fell_apart
 from unlearnable.labelling import groups_of, relabel
-from unlearnable.metrics import doubts, fell_apart, measured
+from unlearnable.metrics import measured
 from unlearnable.provenance import provenance
 from unlearnable.run import Run
 from unlearnable.training import Classifier, Recipe
@@ -94,7 +95,7 @@ def evaluate(
             longer = adversary(name, as_long(Recipe.usual(model, epochs), rate))
             part = longer.train(clean_part(clean, rate, run), here, test, clean=clean)
         rows.append(_row(name, model, here.seed, control, victim, part))
-        broken = any(one.diverged or fell_apart(one.train_acc) for one in (control, victim))
+        broken = any(one.diverged or fell_apart(one.train_acc) for one in (control, victim, part) if one is not None)
         flags |= {"diverged"} if broken else set()
     run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}

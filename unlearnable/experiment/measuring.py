@@ -14,9 +14,11 @@ from unlearnable.adversaries import STANDARD
 from unlearnable.data import ImageSet
 from unlearnable.experiment.cell import Cell, Result, hashed, meaning
 from unlearnable.experiment.mixing import clean_part, mix
+from unlearnable.flags import fell_apart
 from unlearnable.labelling import groups_of, relabel
-from unlearnable.metrics import audits, fell_apart, measured, over_budget
+from unlearnable.metrics import audits, measured
 from unlearnable.packs import load_dataset
+from unlearnable.pixels import beyond
 from unlearnable.protections import Protection, describe
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
@@ -65,7 +67,7 @@ def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, dict[st
     if cell.fitted_on is not None and isinstance(fitted, perturbation.SampleWise | perturbation.ClassWise):
         fitted = perturbation.lend(fitted)
     protected = mix(train, perturbation.apply(fitted, train, method.budget, seeded), cell.rate, seeded)
-    return protected, about, ("over-budget",) if over_budget(train, protected, method.budget) else ()
+    return protected, about, ("over-budget",) if beyond(train.images, protected.images, method.budget) else ()
 
 
 def _fit_once(

@@ -26,8 +26,8 @@ def clean_part(clean: ImageSet, rate: float, run: Run) -> ImageSet:
 
 
 def as_long(recipe: Recipe, rate: float) -> Recipe:
-    """The recipe for the clean part alone: as many steps as the whole collection is trained for, or few steps and not
-    few images would be what it is held back by.
+    """The recipe for the clean part alone: about as many steps as the whole collection gets; otherwise it would lose
+    for want of training, not of images.
     """
     return replace(recipe, epochs=round(recipe.epochs / (1 - rate)))
 

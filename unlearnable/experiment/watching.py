@@ -29,7 +29,7 @@ def watch(
     """
     for protected in sets.values():
         check(sets[CLEAN], protected, test)
-    recipe, found = adversary(STANDARD, Recipe(model=model, epochs=epochs)), dict[str, Curve]()
+    recipe, found = adversary(STANDARD, Recipe.usual(model, epochs)), dict[str, Curve]()
 
     def heard(event: Progress) -> None:
         run.listener(event)

@@ -8,9 +8,9 @@ from typing import Any
 from unlearnable.files import Collection, Destination
 from unlearnable.files.item import CARD_MARK
 from unlearnable.job.manifest import Manifest
-from unlearnable.metrics import NOTICEABLE
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
+from unlearnable.visibility import NOTICEABLE
 
 NAME = "README.md"
 

@@ -63,7 +63,7 @@ class Damaged(ValueError):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one file. max_delta: in 8-bit levels; psnr: in dB, None where nothing changed; flat_step: how much
-    the change shows on flat areas (`metrics.flat_step`), None where there are none."""
+    the change shows on flat areas (`visibility.flat_step`), None where there are none."""
 
     status: Status
     reason: str | None = None

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable import metrics
+from unlearnable import visibility
 from unlearnable.files import Picture
 from unlearnable.files.picture import Samples
 from unlearnable.perturbation import Perturbation, resized, side_seen
@@ -95,9 +95,9 @@ def change(before: Samples, after: Samples) -> Change:
 
 
 def shown(picture: Picture, planes: Samples) -> float | None:
-    """How much the planes put in place of the picture's show on its flat areas: see `metrics.flat_step`."""
+    """How much the planes put in place of the picture's show on its flat areas: see `visibility.flat_step`."""
     alpha = picture.aside if picture.mode in ("LA", "RGBA") else None
-    return metrics.flat_step(picture.planes, planes, _depth(planes), alpha)
+    return visibility.flat_step(picture.planes, planes, _depth(planes), alpha)
 
 
 def _within_l2(planes: Samples, small: Delta, budget: Budget) -> Samples:

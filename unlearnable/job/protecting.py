@@ -20,9 +20,9 @@ from unlearnable.job.parallel import results
 from unlearnable.job.picture import GREY
 from unlearnable.job.places import Job
 from unlearnable.job.worker import Worker
-from unlearnable.metrics import NOTICEABLE
 from unlearnable.perturbation import Lent
 from unlearnable.run import Run
+from unlearnable.visibility import NOTICEABLE
 
 _BATCH, _SECONDS = 64, 1.0
 _NAMED = 3
@@ -33,7 +33,7 @@ _REPORTS = 0.1  # seconds between two
 class Summary:
     """What a job came to. protected, copied, failed: files of the whole job, those of earlier runs included; worked,
     seconds: pictures done by this run, and how long it took; max_abs_delta: in 8-bit levels; eps: the budget; showing:
-    pictures on whose flat areas the change shows (`metrics.flat_step`), shown_most: the names of up to three;
+    pictures on whose flat areas the change shows (`visibility.flat_step`), shown_most: the names of up to three;
     signalled: pictures that a signal was added to, None where none was asked for; grey: pictures of one channel;
     unchanged: protected pictures of which no pixel changed though eps is above 0; strange: pictures in the destination
     that are of no file of the job; of both the first three names; renamed: pictures whose output has another name."""

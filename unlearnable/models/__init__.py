@@ -1,6 +1,6 @@
 """The zoo of victims and surrogates. Images go in as 0..1: normalisation is a network's first layer."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -20,21 +20,32 @@ from unlearnable.models import (
     wide,
 )
 
-MODELS: dict[str, Callable[[int, int], nn.Module]] = {
-    "cnn": plain.cnn,
-    "lenet": plain.lenet,
-    "resnet8": resnet.cifar(8),
-    "resnet20": resnet.cifar(20),
-    "resnet32": resnet.cifar(32),
-    "resnet18": resnet.resnet18,
-    "resnet50": resnet.resnet50,
-    "wrn34_10": wide.wrn34_10,
-    "vgg16": vgg.vgg16,
-    "densenet121": densenet.densenet121,
-    "mobilenetv2": mobilenet.mobilenetv2,
-    "shufflenetv2": shufflenet.shufflenetv2,
-    "vit": vit.vit,
-    "mobilenetv2_imagenet": pretrained.Pretrained,
+
+@dataclass(frozen=True)
+class Model:
+    """A network of the zoo. lr: the peak rate of SGD with momentum that it learns at from random weights; the few
+    without batch normalisation break down at the usual one.
+    """
+
+    build: outside.Builder
+    lr: float = 0.1
+
+
+MODELS: dict[str, Model] = {
+    "cnn": Model(plain.cnn),
+    "lenet": Model(plain.lenet, lr=0.02),
+    "resnet8": Model(resnet.cifar(8)),
+    "resnet20": Model(resnet.cifar(20)),
+    "resnet32": Model(resnet.cifar(32)),
+    "resnet18": Model(resnet.resnet18),
+    "resnet50": Model(resnet.resnet50),
+    "wrn34_10": Model(wide.wrn34_10),
+    "vgg16": Model(vgg.vgg16),
+    "densenet121": Model(densenet.densenet121),
+    "mobilenetv2": Model(mobilenet.mobilenetv2),
+    "shufflenetv2": Model(shufflenet.shufflenetv2),
+    "vit": Model(vit.vit, lr=0.01),
+    "mobilenetv2_imagenet": Model(pretrained.Pretrained, lr=0.001),
 }
 LEAST = 8
 """Side in pixels of the smallest images that the zoo takes."""
@@ -46,6 +57,11 @@ def check(name: str) -> None:
     Of a `module:function` the module is imported, of a `timm/NAME` timm is.
     """
     _builder(name)
+
+
+def usual_lr(name: str) -> float:
+    """The peak learning rate of a model of the zoo, or of one from outside as of most."""
+    return MODELS[name].lr if name in MODELS else Model.lr
 
 
 def build(name: str, classes: int, size: int) -> nn.Module:
@@ -76,9 +92,9 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ValueError(f"{path} does not hold weights of this {type(network).__name__}: {said}") from None
 
 
-def _builder(name: str) -> Callable[[int, int], nn.Module]:
+def _builder(name: str) -> outside.Builder:
     if name in MODELS:
-        return MODELS[name]
+        return MODELS[name].build
     if name.startswith(outside.TIMM):
         return outside.timm(name)
     if ":" in name:

@@ -13,7 +13,6 @@ from unlearnable.files.signals import ADDED, FORBIDDEN
 from unlearnable.job import Verification, fitting, verify
 from unlearnable.job.manifest import Manifest, Row
 from unlearnable.job.places import find_manifest
-from unlearnable.metrics import NOTICEABLE
 from unlearnable.pixels import Budget
 from unlearnable.proof.learning import Trial, learned
 from unlearnable.proof.pictures import Compared, chosen, compared
@@ -21,6 +20,7 @@ from unlearnable.proof.undoing import recorded
 from unlearnable.protections import SHIPPED
 from unlearnable.provenance import provenance
 from unlearnable.run import Run
+from unlearnable.visibility import NOTICEABLE
 
 WHAT, FORMAT = "unlearnable report", 1
 NAMED = 1000

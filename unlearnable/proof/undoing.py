@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.adversaries import STANDARD
+from unlearnable.flags import LEAST_EFFECT
 from unlearnable.protections import SHIPPED
 
 RECORDS = Path(__file__).parent / "records.json"
 """Means of the committed records by method, written by `python -m benchmarks.known`."""
 UNDONE, PARTLY = 2 / 3, 1 / 3
-NOTICED = 0.05  # as the flag no-effect has it
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Undoing:
     @property
     def hindered(self) -> bool:
         """Whether ordinary training learned noticeably less."""
-        return self.clean - self.standard >= NOTICED
+        return self.clean - self.standard >= LEAST_EFFECT
 
 
 def undoing(clean: float, standard: float, reached: Mapping[str, float]) -> Undoing:

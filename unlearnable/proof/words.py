@@ -6,7 +6,7 @@ from typing import Any
 
 from unlearnable.adversaries import STANDARD
 from unlearnable.files.signals import FORBIDDEN
-from unlearnable.proof.undoing import NOTICED
+from unlearnable.flags import LEAST_EFFECT
 from unlearnable.tables.document import document
 from unlearnable.tables.grid import meaning
 from unlearnable.tables.origin import hardware, versions
@@ -153,7 +153,7 @@ def _first(row: dict[str, Any]) -> str:
 def _judged(row: dict[str, Any]) -> str:
     if row["lost"]["low"] <= 0:
         return "the measurement does not show that anything is protected"
-    if row["lost"]["mean"] < NOTICED:
+    if row["lost"]["mean"] < LEAST_EFFECT:
         return "hardly anything is protected"
     return f"{_interval(row['lost'], 100)} fewer"
 
@@ -198,7 +198,7 @@ def _verdict(found: dict[str, Any], where: str) -> list[str]:
         f"{where}: ordinary training gets {_hundred(found['standard'])} of 100 right on protected pictures, "
         f"{_hundred(found['clean'])} on originals."
     )
-    if found["clean"] - found["standard"] < NOTICED:
+    if found["clean"] - found["standard"] < LEAST_EFFECT:
         return [f"{base} There is nothing to undo."]
     said = [f"It is undone by {_named(found['undone'])}."] if found["undone"] else []
     said += [f"It is undone in part by {_named(found['partly'])}."] if found["partly"] else []

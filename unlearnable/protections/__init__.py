@@ -12,7 +12,6 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget
 from unlearnable.protections import one_for_all
-from unlearnable.protections._words import check_numbers
 from unlearnable.protections.aap import AAP
 from unlearnable.protections.ar import AR
 from unlearnable.protections.aue import AUE
@@ -112,9 +111,7 @@ def protection(name: str, **values: Any) -> Protection:
     if isinstance(chosen.get("budget"), dict):
         chosen["budget"] = Budget(**chosen["budget"])
     of_json = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    made = cls(**of_json)
-    check_numbers(made)
-    return made
+    return cls(**of_json)
 
 
 def describe(method: Protection) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
-from unlearnable.protections._noise import NoisyImages, Staged
+from unlearnable.protections._fields import Positive, Staged
+from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, descend, frozen, uniform
 from unlearnable.protections._surrogate import check_classes
 from unlearnable.run import Run
@@ -46,10 +47,10 @@ class FixedSurrogate(Staged, ABC):
     budget: Budget = field(default=LINF8)
     model: str = "resnet18"
     epochs: int = 40
-    lr: float = 0.1
+    lr: Positive = 0.1
     surrogate_batch: int = 128
     steps: int = 250
-    step_size: float = 0.4 / 255
+    step_size: Positive = 0.4 / 255
     restarts: int = 1
     batch: int = 512
 

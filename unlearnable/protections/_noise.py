@@ -12,15 +12,6 @@ from unlearnable.pixels import Budget, Index, Labels, Pixels, pack, packing, to_
 from unlearnable.run import Run
 
 
-class Staged:
-    """A method whose class names what it draws, saves and reports: an heir has a name of its own."""
-
-    @property
-    def stage(self) -> str:
-        """What its random numbers and checkpoints are called by."""
-        return type(self).__name__.lower()
-
-
 def drawn(n: int, stage: str, step: int, batch: int, run: Run) -> Index:
     """The rows of 0..n-1 that a step takes, in a new order every epoch: this rank's part of the batch."""
     mine, size = run.shard(n), run.share(batch)

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
-from unlearnable.protections._noise import NoisyImages, Staged
+from unlearnable.protections._fields import Natural, Positive, Share, Staged
+from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, cropped, descend, uniform
 from unlearnable.protections._surrogate import Surrogate
 from unlearnable.run import Run
@@ -41,25 +42,18 @@ class RobustSurrogate(Staged, ABC):
     needs_images: ClassVar[bool] = True
 
     budget: Budget = field(default=LINF8)
-    radius: float = 4 / 255
+    radius: Share = 4 / 255
     model: str = "resnet18"
     iterations: int = 5000
     batch: int = 128
-    lr: float = 0.1
+    lr: Positive = 0.1
     decay: int = 2000
     momentum: float = 0.9
     weight_decay: float = 5e-4
     steps: int = 10
-    step_size: float = 1.6 / 255
+    step_size: Positive = 1.6 / 255
     attack_steps: int = 10
-    padding: int = 4
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.radius <= 1:
-            raise ValueError(f"radius is a fraction of the full range, 0 to 1 (for example 4/255), got {self.radius!r}")
-        counts = {name: getattr(self, name) for name in ("iterations", "batch", "decay", "steps", "attack_steps")}
-        if low := {name: count for name, count in counts.items() if count < 1}:
-            raise ValueError(f"{', '.join(low)} must be at least 1, got {', '.join(map(str, low.values()))}")
+    padding: Natural = 4
 
     @abstractmethod
     def terms(

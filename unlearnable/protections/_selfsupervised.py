@@ -13,9 +13,9 @@ from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, project
-from unlearnable.protections._noise import NoisyImages, Staged
+from unlearnable.protections._fields import Natural, Positive, Staged
+from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import frozen, uniform
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import Learner, Pairs, SelfSupervised, direction
 
@@ -36,23 +36,19 @@ class SelfSupervisedSurrogate(Staged, ABC):
     learner: Learner = "simclr"
     model: str = "resnet18"
     rounds: int = 200
-    train_batches: int = 0
-    noise_batches: int = 0
+    train_batches: Natural = 0
+    noise_batches: Natural = 0
     steps: int = 5
-    step_size: float = 0.8 / 255
+    step_size: Positive = 0.8 / 255
     batch: int = 512
-    lr: float = 0.5
+    lr: Positive = 0.5
     momentum: float = 0.9
     weight_decay: float = 1e-4
     strength: float = 1.0
-    temperature: float = 0.5
+    temperature: Positive = 0.5
 
     def __post_init__(self) -> None:
-        check_words(self)
-        if low := [name for name in ("rounds", "steps", "batch") if getattr(self, name) < 1]:
-            raise ValueError(f"{low[0]} of {self.stage} must be 1 or more, got {getattr(self, low[0])}")
-        if low := [name for name in ("train_batches", "noise_batches") if getattr(self, name) < 0]:
-            raise ValueError(f"{low[0]} must be 0 (as many as there are) or more, got {getattr(self, low[0])}")
+        super().__post_init__()
         _ = self.teaching
 
     @property

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._fields import Positive
 from unlearnable.protections._fixed import FixedSurrogate, Goal, misled
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import Contrastive
 
@@ -47,13 +47,13 @@ class AAP(FixedSurrogate):
         "cifar100": {"strength": 0.8},
     }  # fmt: skip
 
-    lr: float = 0.5
-    step_size: float = 0.08 / 255
+    lr: Positive = 0.5
+    step_size: Positive = 0.08 / 255
     goal: Goal = "targeted"
     strength: float = 0.4
 
     def __post_init__(self) -> None:
-        check_words(self)
+        super().__post_init__()
         Contrastive(self.strength)
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:

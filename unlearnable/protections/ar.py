@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.protections._fields import Checked, Positive
 from unlearnable.protections._noise import own_noise
 from unlearnable.run import Run
 
@@ -39,7 +40,7 @@ _DRAWN = 4096  # processes at once, about 1 in 80 of them stable
 
 
 @dataclass(frozen=True)
-class AR:
+class AR(Checked):
     """Noise in which every pixel follows from its neighbours by the rule of its class; every image gets its own.
 
     candidates: from how many stable processes those of the classes are chosen, 6 for each class at least.
@@ -55,11 +56,7 @@ class AR:
 
     budget: Budget = field(default=LINF8)
     candidates: int = 256
-    overdrive: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.candidates < 1 or self.overdrive <= 0:
-            raise ValueError(f"candidates {self.candidates} must be 1 or more, overdrive {self.overdrive} above 0")
+    overdrive: Positive = 1.0
 
     def fit(self, data: ImageSet, run: Run) -> "Autoregressive":
         """Chooses a process for each class, each as unlike those before it as can be had."""

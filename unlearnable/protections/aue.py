@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import torch
 
 from unlearnable.pixels import Pixels
+from unlearnable.protections._fields import Positive, Signed
 from unlearnable.protections.em import EM
 from unlearnable.training import Contrastive
 
@@ -44,8 +45,8 @@ class AUE(EM):
     rounds: int = 60
     train_steps: int = 391
     steps: int = 5
-    step_size: float = 0.8 / 255
-    stop_error: float = -1.0
+    step_size: Positive = 0.8 / 255
+    stop_error: Signed = -1.0
     batch: int = 128
     weight_decay: float = 1e-4
     strength: float = 0.6

@@ -24,11 +24,12 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Pixels
+from unlearnable.protections._fields import Checked, Positive
 from unlearnable.run import Run
 
 
 @dataclass(frozen=True)
-class ClassFilters:
+class ClassFilters(Checked):
     """Every image of a class goes through the same private filter, which networks learn instead of the picture.
 
     Raises ValueError for a kernel that is not odd.
@@ -41,11 +42,12 @@ class ClassFilters:
 
     budget: Budget = field(default=UNBOUNDED)
     kernel: int = 3
-    blur: float = 0.3
+    blur: Positive = 0.3
 
     def __post_init__(self) -> None:
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd and at least 1, got {self.kernel}")
+        super().__post_init__()
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, got {self.kernel}")
 
     def fit(self, data: ImageSet, run: Run) -> "Filters":
         """For each class a kernel of uniform weights in 0..blur, one of them, anywhere, set to 1."""

@@ -31,12 +31,12 @@ from unlearnable.models.generator import Generator, Head, Pattern
 from unlearnable.pixels import Budget, Index, Pixels
 from unlearnable.protections._clusterwise import Centres, ClusterWise, clustered, nearest
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._words import check_words
+from unlearnable.protections._fields import Checked, Natural, Positive
 from unlearnable.run import Run
 
 
 @dataclass(frozen=True)
-class Clusters:
+class Clusters(Checked):
     """Images that an encoder finds alike get one perturbation, which leads it to the centre of another cluster.
 
     Labels are never read. images_of: what a generator learns from. The preset `quick` is made for about 2,000 images of
@@ -60,21 +60,19 @@ class Clusters:
     permutation: Literal["random", "next"] = "random"
     images_of: Literal["cluster", "all"] = "cluster"
     head: Head = "tanh"
-    temperature: float = 0.05
+    temperature: Positive = 0.05
     epochs: int = 50
     batch: int = 256
-    lr: float = 1e-4
+    lr: Positive = 1e-4
     weight_decay: float = 5e-4
     width: int = 64
-    downs: int = 2
-    blocks: int = 6
+    downs: Natural = 2
+    blocks: Natural = 6
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.clusters < 2:
             raise ValueError(f"clusters must be at least 2, so that each can be led to another, got {self.clusters}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, got {self.temperature}")
-        check_words(self)
 
     def fit(self, data: ImageSet, run: Run) -> ClusterWise:
         """k-means, then one generator after the other; ranks share the clusters."""

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._fields import Natural, Positive
 from unlearnable.protections._pgd import Term
 from unlearnable.protections._robust import RobustSurrogate
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.score import Score, ScoreTraining, load
 
@@ -59,17 +59,13 @@ class Collapse(RobustSurrogate):
     }
 
     term: Literal["norm", "langevin", "none"] = "norm"
-    score_step_size: float = 0.8 / 255
-    views: int = 1
+    score_step_size: Positive = 0.8 / 255
+    views: Natural = 1
     score: str | None = None
-    sigma: float = 0.05
+    sigma: Positive = 0.05
     score_epochs: int = 150
     width: int = 64
     patch: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_words(self)
 
     def prepare(self, data: ImageSet, run: Run) -> Score | None:
         """The score network: loaded, or trained on the images that are to be protected (equation 5)."""

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Pixels, to_float
+from unlearnable.protections._fields import Natural, Positive, Share
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import cropped
 from unlearnable.protections.sep import SEP
@@ -70,22 +71,13 @@ class DUNE(SEP):
     }  # fmt: skip
 
     checkpoints: int = 5
-    step_size: float = 0.5 / 255
-    shift: int = 3
-    padding: int = 0
-    colour: float = 0.125
+    step_size: Positive = 0.5 / 255
+    shift: Natural = 3
+    padding: Natural = 0
+    colour: Share = 0.125
     particles: int = 10
     turns: int = 10
     seen: int = 1000
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.colour <= 1 or min(self.particles, self.turns, self.seen) < 1:
-            counts = (self.particles, self.turns, self.seen)
-            raise ValueError(
-                f"colour is a part of the budget, 0 to 1, got {self.colour!r}; particles, turns, seen must be at least "
-                f"1, got {', '.join(map(str, counts))}"
-            )
 
     def view(self, pixels: Pixels, rng: torch.Generator) -> Pixels:
         """A random crop, flipped or not, where there is a padding."""

@@ -27,10 +27,10 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels
-from unlearnable.protections._noise import NoisyImages, Staged
+from unlearnable.protections._fields import Positive, Signed, Staged
+from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, descend
 from unlearnable.protections._surrogate import Surrogate
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import forward
 
@@ -65,15 +65,12 @@ class EM(Staged):
     rounds: int = 50
     train_steps: int = 10
     steps: int = 20
-    step_size: float = 0.8 / 255
-    stop_error: float = 0.01
+    step_size: Positive = 0.8 / 255
+    stop_error: Signed = 0.01
     batch: int = 512
-    lr: float = 0.1
+    lr: Positive = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
-
-    def __post_init__(self) -> None:
-        check_words(self)
 
     @property
     def transfers(self) -> bool:

@@ -31,7 +31,8 @@ from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.models.generator import Generator
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
-from unlearnable.protections._noise import Staged, drawn, read
+from unlearnable.protections._fields import Natural, Positive, Staged
+from unlearnable.protections._noise import drawn, read
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.run import Run
 from unlearnable.training import doubled, forward
@@ -58,21 +59,17 @@ class Game(Staged):
     budget: Budget = field(default=LINF8)
     model: str = "resnet18"
     width: int = 64
-    downs: int = 2
-    blocks: int = 6
+    downs: Natural = 2
+    blocks: Natural = 6
     passes: int = 50
     steps: int | None = None
     batch: int = 256
-    lr: float = 1e-3
-    victim_lr: float = 1e-3
+    lr: Positive = 1e-3
+    victim_lr: Positive = 1e-3
     told: bool = False
     answer_steps: int = 10
-    answer_lr: float = 1e-4
+    answer_lr: Positive = 1e-4
     eta: float = 1.5
-
-    def __post_init__(self) -> None:
-        if min(self.answer_steps, self.batch) < 1:
-            raise ValueError(f"answer_steps, batch must be at least 1, got {self.answer_steps}, {self.batch}")
 
     def fit(self, data: ImageSet, run: Run) -> Painted:
         """Algorithm 1; ranks share batches and take the mean of their gradients."""

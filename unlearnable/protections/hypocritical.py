@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Budget, Labels
+from unlearnable.protections._fields import Natural, Positive
 from unlearnable.protections._fixed import FixedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Worst
@@ -48,9 +49,9 @@ class Hypocritical(FixedSurrogate):
     }  # fmt: skip
 
     steps: int = 100
-    step_size: float = 1.6 / 255
+    step_size: Positive = 1.6 / 255
     radius: float = 0.0
-    attack_steps: int = 10
+    attack_steps: Natural = 10
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:
         """The cross-entropy with its own class."""

@@ -24,6 +24,7 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
+from unlearnable.protections._fields import Checked, Positive
 from unlearnable.protections._noise import own_noise
 from unlearnable.run import Run
 
@@ -31,7 +32,7 @@ _PAPER: dict[str, Any] = {"budget": {"norm": "l2", "eps": 6 / 255}, "overdrive":
 
 
 @dataclass(frozen=True)
-class LSP:
+class LSP(Checked):
     """A coarse pattern of flat patches for every image, drawn so that a linear classifier tells the classes apart.
 
     Raises ValueError where the patches give too few features to tell the classes apart.
@@ -47,8 +48,8 @@ class LSP:
 
     budget: Budget = field(default=LINF8)
     patch: int = 8
-    class_sep: float = 10.0
-    overdrive: float = 1.5
+    class_sep: Positive = 10.0
+    overdrive: Positive = 1.5
 
     def fit(self, data: ImageSet, run: Run) -> "Patches":
         """A vertex of a hypercube and a covariance for each class, as scikit-learn's make_classification has them."""

@@ -34,6 +34,7 @@ from torch.utils.checkpoint import checkpoint
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
+from unlearnable.protections._fields import Checked, Positive
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, descend
 from unlearnable.run import Run
@@ -42,7 +43,7 @@ _WEIGHTS, _BIASES, _RIDGE = 1.76, 0.18, 1e-4  # variances at the start; a share 
 
 
 @dataclass(frozen=True)
-class NTGA:
+class NTGA(Checked):
     """Images from which an infinitely wide network, trained for a while, predicts the other images as badly as it can.
 
     Gives each of n images a delta of its own, (n, 3, size, size).
@@ -59,18 +60,11 @@ class NTGA:
 
     budget: Budget = field(default=LINF8)
     layers: int = 5
-    time: float = 64.0
+    time: Positive = 64.0
     validation: int = 10_000
     block: int = 512
     steps: int = 10
-    step_size: float = 0.88 / 255
-
-    def __post_init__(self) -> None:
-        for name in ("layers", "validation", "block", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.time < math.inf:
-            raise ValueError(f"time must be above 0 and finite (the paper's is 64), got {self.time!r}")
+    step_size: Positive = 0.88 / 255
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Block after block of a seeded order, each taken all its steps from the clean images."""

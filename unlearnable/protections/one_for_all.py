@@ -38,11 +38,10 @@ from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget, Index, Pixels
 from unlearnable.protections._concepts import Discriminant, chosen, vocabulary
 from unlearnable.protections._encoded import Seen
+from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generated import Generated, Kind, Make, said
 from unlearnable.protections._generating import Generating, Objective
-from unlearnable.protections._noise import Staged
 from unlearnable.protections._shortcut import Known, Schooling, Shortcut, grouped
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "one_for_all"
@@ -76,7 +75,7 @@ class OneForAll(Staged):
     objective: Literal["shortcut", "discriminant"] = "shortcut"
     generator: Kind = "small"
     width: int = 32
-    blocks: int = 24
+    blocks: Natural = 24
     head: Head = "rms"
     grid: int = 32
     groups: tuple[int, ...] = (16, 64, 256)
@@ -89,18 +88,20 @@ class OneForAll(Staged):
     targets_from: Literal["clean", "protected"] = "clean"
     init: str | None = None
     epochs: int = 20
-    steps: int | None = None
+    steps: Natural | None = None
     batch: int = 128
-    lr: float = 2e-3
-    surrogate_lr: float = 2e-3
+    lr: Positive = 2e-3
+    surrogate_lr: Positive = 2e-3
 
     def __post_init__(self) -> None:
-        check_words(self)
+        super().__post_init__()
         if self.grid < 16 or self.grid % 8:
             raise ValueError(f"grid must be a multiple of 8, 16 at least, got {self.grid}")
-        if self.similar < 1 or not self.surrogates or min(self.groups, default=0) < 2:
-            given = f"{self.similar}, {self.surrogates} and {self.groups}"
-            raise ValueError(f"similar must be 1 or more, surrogates one or more, groups each 2 or more, got {given}")
+        if not self.surrogates or min(self.groups, default=0) < 2:
+            given = f"{self.surrogates} and {self.groups}"
+            raise ValueError(f"surrogates must be one or more, groups each 2 or more, got {given}")
+        if self.steps == 0 and self.init is None:
+            raise ValueError("steps must be 1 or more without an init, got 0")
 
     def fit(self, data: ImageSet, run: Run) -> Generated:
         """Trains the generator; ranks share batches and take the mean of their gradients."""

@@ -24,6 +24,7 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import kind, known
 from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Pixels, to_float
+from unlearnable.protections._fields import Checked
 from unlearnable.run import Run
 
 _COLOURS = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
@@ -31,7 +32,7 @@ _BATCH = 512
 
 
 @dataclass(frozen=True)
-class OPS:
+class OPS(Checked):
     """One pixel, or a few, at the same place and in the same colour in every image of a class.
 
     Raises ValueError for fewer than 1 pixel; `fit` for more classes than there are pixels and colours, or a class
@@ -45,10 +46,6 @@ class OPS:
 
     budget: Budget = field(default=UNBOUNDED)
     pixels: int = 1
-
-    def __post_init__(self) -> None:
-        if self.pixels < 1:
-            raise ValueError(f"pixels must be 1 or more, got {self.pixels}")
 
     def fit(self, data: ImageSet, run: Run) -> "Dots":
         """For each class the places and colours whose change is large and the same in its images."""

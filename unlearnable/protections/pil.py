@@ -29,13 +29,14 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
+from unlearnable.protections._fields import Checked, Natural, Positive, Share
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, cropped, descend, uniform
 from unlearnable.run import Run
 
 
 @dataclass(frozen=True)
-class PIL:
+class PIL(Checked):
     """Noise that a linear network gives the image's class, taken away from the image: victims learn a linear rule.
 
     Gives each of n images a delta of its own, (n, 3, size, size). Semantic obfuscation and shortcut learning are the
@@ -52,18 +53,14 @@ class PIL:
 
     budget: Budget = field(default=LINF8)
     epochs: int = 30
-    lr: float = 0.003
+    lr: Positive = 0.003
     momentum: float = 0.9
     batch: int = 512
     weight_decay: float = 0.0
-    padding: int = 0
+    padding: Natural = 0
     steps: int = 30
-    step_size: float = 0.8 / 255
-    balance: float = 0.9
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.balance <= 1:
-            raise ValueError(f"balance is a share, 0 to 1 (the paper's is 0.9), got {self.balance!r}")
+    step_size: Positive = 0.8 / 255
+    balance: Share = 0.9
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Batch by batch, each with all its steps: images do not depend on one another."""

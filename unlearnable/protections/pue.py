@@ -30,6 +30,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._fields import Positive, Signed
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, descend
 from unlearnable.protections._surrogate import Surrogate
@@ -57,19 +58,11 @@ class PUE(EM):
 
     scope: Literal["sample", "class"] = "class"
     steps: int = 1
-    stop_error: float = 0.1
+    stop_error: Signed = 0.1
     batch: int = 128
     weight_noise: float = 0.25
-    weight_step: float = 0.05
+    weight_step: Positive = 0.05
     draws: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.weight_noise < 0 or self.weight_step <= 0 or self.draws < 1:
-            raise ValueError(
-                f"weight_noise must be 0 or more, weight_step above 0, draws 1 or more, got {self.weight_noise!r}, "
-                f"{self.weight_step!r}, {self.draws!r}"
-            )
 
     @property
     def levels(self) -> list[float]:

@@ -17,12 +17,12 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import ClassWise, Perturbation, kind
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
-from unlearnable.protections._words import check_words
+from unlearnable.protections._fields import Checked
 from unlearnable.run import Run
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Checked):
     """+eps or -eps at every value, drawn for each image or for each class. Raises ValueError for an unknown scope."""
 
     needs_images: ClassVar[bool] = False
@@ -31,9 +31,6 @@ class Random:
 
     budget: Budget = field(default=LINF8)
     scope: Literal["sample", "class"] = "sample"
-
-    def __post_init__(self) -> None:
-        check_words(self)
 
     @property
     def needs_labels(self) -> bool:

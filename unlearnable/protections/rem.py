@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from unlearnable.pixels import Labels
+from unlearnable.protections._fields import Natural
 from unlearnable.protections._pgd import Term
 from unlearnable.protections._robust import IMAGENET, RobustSurrogate
 from unlearnable.run import Run
@@ -44,7 +45,7 @@ class REM(RobustSurrogate):
         "imagenet": IMAGENET | {"inner_steps": 7},
     }  # fmt: skip
 
-    views: int = 5
+    views: Natural = 5
     inner_steps: int = 10
 
     def terms(self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any) -> Sequence[Term]:

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from unlearnable.pixels import Labels
+from unlearnable.protections._fields import Natural
 from unlearnable.protections._pgd import Term
 from unlearnable.protections._robust import IMAGENET, RobustSurrogate
 from unlearnable.run import Run
@@ -37,7 +38,7 @@ class SEM(RobustSurrogate):
         "imagenet": IMAGENET,
     }  # fmt: skip
 
-    views: int = 5
+    views: Natural = 5
 
     def terms(self, judge: nn.Module, y: Labels, rng: torch.Generator, run: Run, prepared: Any) -> Sequence[Term]:
         """The error at random points."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels
+from unlearnable.protections._fields import Natural, Positive
 from unlearnable.protections._fixed import FixedSurrogate, misled
 from unlearnable.run import Run
 
@@ -44,12 +45,13 @@ class SEP(FixedSurrogate):
     epochs: int = 60
     checkpoints: int = 30
     steps: int = 30
-    step_size: float = 1 / 255
-    shift: int = 0
+    step_size: Positive = 1 / 255
+    shift: Natural = 0
     batch: int = 128
 
     def __post_init__(self) -> None:
-        if not 1 <= self.checkpoints <= self.epochs:
+        super().__post_init__()
+        if self.checkpoints > self.epochs:
             raise ValueError(f"checkpoints must be 1 to {self.epochs}, one an epoch at most, got {self.checkpoints}")
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._fields import Natural
 from unlearnable.protections._fixed import FixedSurrogate, Goal, misled
 from unlearnable.protections._pgd import cropped
-from unlearnable.protections._words import check_words
 
 _QUICK = {"model": "cnn", "epochs": 20, "surrogate_batch": 64, "steps": 20, "step_size": 2 / 255, "restarts": 1}
 
@@ -48,10 +48,7 @@ class TAP(FixedSurrogate):
 
     restarts: int = 8
     goal: Goal = "targeted"
-    padding: int = 4
-
-    def __post_init__(self) -> None:
-        check_words(self)
+    padding: Natural = 4
 
     def losses(self, logits: Tensor, y: Labels) -> Tensor:
         """The cross-entropy with the class after its own, or minus that with its own."""

@@ -31,6 +31,7 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Labels, Pixels
+from unlearnable.protections._fields import Natural
 from unlearnable.protections._selfsupervised import SelfSupervisedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Pairs
@@ -55,7 +56,7 @@ class TUE(SelfSupervisedSurrogate):
     }  # fmt: skip
 
     rounds: int = 40
-    train_batches: int = 20
+    train_batches: Natural = 20
     steps: int = 20
     ssl_weight: float = 1.0
     csd_weight: float = 1.0

@@ -27,13 +27,12 @@ from unlearnable.models.generator import Generator, Head
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
 from unlearnable.protections._encoded import Seen
+from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generating import Generating, Objective, Weighted
-from unlearnable.protections._noise import Staged
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, unseen
 from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
-from unlearnable.protections._words import check_words
 from unlearnable.run import Run
 from unlearnable.training import Authorised, given
 
@@ -81,31 +80,29 @@ class UGE(Staged):
     combine: Combine = "mean"
     epochs: int = 60
     checkpoints: int = 16
-    refresh: int = 0
+    refresh: Natural = 0
     encoder: str = "mini"
     margin: float = 2.0
     omega: float = 0.01
-    temperature: float = 4.0
+    temperature: Positive = 4.0
     hacker: str = "vgg16"
     surrogates: tuple[str, ...] = ("cnn",)
-    surrogate_lr: float = 2e-3
+    surrogate_lr: Positive = 2e-3
     head: Head = "tanh"
     width: int = 64
-    downs: int = 2
-    blocks: int = 6
+    downs: Natural = 2
+    blocks: Natural = 6
     passes: int = 30
     steps: int | None = None
     batch: int = 128
-    lr: float = 2e-4
+    lr: Positive = 2e-4
 
     def __post_init__(self) -> None:
-        check_words(self)
-        weights = (self.match, self.feature, self.undistil, self.shortcut)
-        if min(weights) < 0 or not sum(weights) or min(self.networks, self.checkpoints - 1, self.refresh + 1) < 1:
-            raise ValueError(
-                f"match, feature, undistil, shortcut must be 0 or more, one of them above, got {weights}; networks 1, "
-                f"checkpoints 2, refresh 0 or more, got {self.networks}, {self.checkpoints}, {self.refresh}"
-            )
+        super().__post_init__()
+        if self.match == self.feature == self.undistil == self.shortcut == 0:
+            raise ValueError("one of match, feature, undistil, shortcut must be above 0, got 0 for each")
+        if self.checkpoints < 2:
+            raise ValueError(f"checkpoints must be 2 or more, got {self.checkpoints}")
 
     def fit(self, data: ImageSet, run: Run) -> Painted:
         """Algorithm 1; ranks share batches and take the mean of their gradients. Bundles are kept beside the result."""

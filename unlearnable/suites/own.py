@@ -18,7 +18,7 @@ MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
 ADVERSARIES = (
     "standard", "grayscale", "jpeg", "ueraser", "adversarial", "orthogonal", "early_stop", "mixup", "cutmix", "cutout",
     "gaussian", "mean", "median", "bilateral", "resize", "bitdepth", "coin", "dvae", "purify", "augmented", "distill",
-    "linear_probe", "finetune", "ueraser:lite", "ueraser:max",
+    "linear_probe", "finetune", "ueraser:lite",
 )  # fmt: skip
 RATES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 MIXED = ("em", "tap", "lsp")

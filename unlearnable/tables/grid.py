@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import mean
 
 from unlearnable.experiment import CLEAN, Cell, Result
-from unlearnable.metrics import FLAGS
-from unlearnable.tables.records import FEW, Groups, accuracies, doubted, seedless, spread
+from unlearnable.flags import FLAGS
+from unlearnable.tables.records import FEW, Groups, accuracies, doubted, paired, seedless, spread
 from unlearnable.tables.table import Name, Table, code
 
 EMPTY = "-"
@@ -28,7 +28,7 @@ class Entry:
         """Of records that differ in their seeds only, and those of their control."""
         if records[0].cell.protection == CLEAN:
             return Entry(accuracies(records), flags=doubted(records, ()), is_control=True)
-        return Entry(accuracies(records), accuracies(clean), doubted(records, clean))
+        return Entry(accuracies(records), accuracies(paired(records, clean)), doubted(records, clean))
 
     @property
     def accuracy(self) -> float:

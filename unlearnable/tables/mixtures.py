@@ -15,6 +15,7 @@ from unlearnable.tables.records import (
     doubted,
     grouped,
     label,
+    paired,
     percent,
 )  # fmt: skip
 
@@ -68,8 +69,8 @@ def _mixture(caption: str, groups: Groups) -> Mixture:
 def _entry(cell: Cell, found: Sequence[Result], alone: Mapping[float, Sequence[Result]]) -> Entry:
     if cell.protection == CLEAN:
         return Entry.of(found, ())
-    control = accuracies(alone.get(_share(cell), ()))
-    return Entry(accuracies(found), control, doubted(found, alone.get(0.0, ())))
+    control = paired(found, alone.get(_share(cell), ()))
+    return Entry(accuracies(found), accuracies(control), doubted(found, alone.get(0.0, ())))
 
 
 def _share(cell: Cell) -> float:

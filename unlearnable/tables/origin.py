@@ -40,8 +40,8 @@ def hardware(found: Mapping[str, Any]) -> str:
 
 
 def versions(found: Mapping[str, Any]) -> str:
-    """unlearnable, PyTorch and Python in one line."""
-    names = {"version": "unlearnable", "torch": "torch", "python": "Python"}
+    """unlearnable, PyTorch, kornia and Python in one line."""
+    names = {"version": "unlearnable", "torch": "torch", "kornia": "kornia", "python": "Python"}
     return ", ".join(f"{said} {found[name]}" for name, said in names.items() if name in found) or "not recorded"
 
 

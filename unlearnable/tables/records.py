@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from unlearnable.adversaries import ADVERSARIES
 from unlearnable.experiment import CLEAN, Cell, Result
-from unlearnable.metrics import doubts, fell_apart
+from unlearnable.flags import doubts, fell_apart
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 
@@ -121,11 +121,18 @@ FEW = ("few-seeds", "few-test-images")  # what can be said of a number alone, wh
 ITS_OWN = (*FEW, "peak-differs")
 
 
+def paired(records: Sequence[Result], control: Sequence[Result]) -> Sequence[Result]:
+    """Those of the control with the seeds of the records; all of it where they share none."""
+    seeds = {record.cell.seed for record in records}
+    return [record for record in control if record.cell.seed in seeds] or control
+
+
 def doubted(records: Sequence[Result], clean: Sequence[Result]) -> tuple[str, ...]:
     """The flags of records that differ in their seeds only, against those of their control.
 
     A control has none but those of few seeds and tests; without a control those are left out that compare with it.
     """
+    clean = paired(records, clean)
     own = {flag for record in records for flag in record.flags}
     own |= {"diverged"} if any(fell_apart(record.train_acc) for record in records) else set()
     about, is_control = records[0].provenance, records[0].cell.protection == CLEAN

@@ -6,12 +6,12 @@ from typing import Literal
 
 from unlearnable.adversaries import STANDARD
 from unlearnable.experiment import Evaluation
+from unlearnable.flags import LEAST_EFFECT
 from unlearnable.tables.outcomes import Outcome, outcomes
 from unlearnable.tables.table import code
 
 Kind = Literal["nothing to say", "unsettled", "not protected", "partly", "protected"]
 LITTLE = 0.25  # of what a network learns above guessing: with no more left, the pictures were of little use
-NOTICED = 0.05  # as the flag no-effect has it
 PLAIN = {
     "standard": "ordinary training", "adversarial": "adversarial training", "mixup": "mixing pictures in pairs",
     "cutmix": "pasting boxes between pictures", "cutout": "covering squares", "gaussian": "Gaussian blur",
@@ -68,12 +68,12 @@ def verdict(evaluation: Evaluation) -> Verdict:
 
 
 def _kind(worst: Outcome, guessing: float | None, broken: bool) -> Kind:
-    if worst.clean - worst.protected < NOTICED:
+    if worst.clean - worst.protected < LEAST_EFFECT:
         return "not protected"
     if broken:
         return "unsettled"
     if worst.alone is not None:  # the clean share taught something already: what comes on top counts
-        return "protected" if worst.protected - worst.alone < NOTICED else "partly"
+        return "protected" if worst.protected - worst.alone < LEAST_EFFECT else "partly"
     little = guessing is not None and worst.protected - guessing <= LITTLE * (worst.clean - guessing)
     return "protected" if little else "partly"
 
@@ -107,11 +107,11 @@ def _who(worst: Outcome, found: Sequence[Outcome]) -> str:
 
 def _mixed(worst: Outcome) -> list[str]:
     """Where a share was protected, two things count: what it added, and what the whole is still worth."""
-    added = worst.alone is not None and worst.protected - worst.alone >= NOTICED
+    added = worst.alone is not None and worst.protected - worst.alone >= LEAST_EFFECT
     what = "still added to" if added else "added next to nothing to"
     said = [f"The protected pictures {what} what the unprotected ones teach alone."]
     whole = "The collection as a whole was as useful for training as your originals."
-    return [*said, *([whole] if worst.clean - worst.protected < NOTICED else [])]
+    return [*said, *([whole] if worst.clean - worst.protected < LEAST_EFFECT else [])]
 
 
 def _others(worst: Outcome, found: Sequence[Outcome]) -> list[str]:

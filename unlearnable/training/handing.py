@@ -31,7 +31,7 @@ def handed_out(method: Handing, classes: Sequence[str], size: int, seed: int) ->
     """The networks that a method without bundles hands out for images of `size` pixels: whoever knows the seed can draw
     them too. Raises ValueError where there are no such networks.
     """
-    recipe = Recipe(model=method.model, epochs=method.epochs)
+    recipe = Recipe.usual(method.model, method.epochs)
     handed = [Handed("blind" if method.blind else "plain", which) for which in range(method.networks)]
     return [Authorised.drawn(recipe.having(one), classes, size, seed) for one in handed]
 

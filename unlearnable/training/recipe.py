@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
-from unlearnable.models import build, check, load_weights
+from unlearnable.models import build, check, load_weights, usual_lr
 from unlearnable.packs import weights_file
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
@@ -19,8 +19,6 @@ from unlearnable.training.network import Images, as_pixels, classes_given, doubl
 from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy, one_cycle
 from unlearnable.training.probing import linear_probe, neighbours
 from unlearnable.training.selfsupervised import SelfSupervised
-
-_GENTLE = {"lenet": 0.02, "mobilenetv2_imagenet": 0.001}
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,14 @@ class Recipe:
                 f"{self.learner.learner} learns without labels, from views of its own: it goes with what changes the "
                 f"images once, not with {what}"
             )
+        if self.init is not None and (self.handed is not None or self.learner is not None):
+            other = "weights that came with the images" if self.handed else "learning without labels"
+            raise ValueError(f"weights of a file and {other} do not go together: a network begins with one of them")
 
     @classmethod
     def usual(cls, model: str, epochs: int | None = None) -> "Recipe":
-        """The recipe of the quick tier for a model: one without batch normalisation breaks down at the usual rate."""
-        usual = cls(model=model, lr=_GENTLE.get(model, cls.lr))
+        """The recipe of the quick tier for a model, at the rate that this model learns at."""
+        usual = cls(model=model, lr=usual_lr(model))
         return usual if epochs is None else replace(usual, epochs=epochs)
 
     def having(self, part: Purifier | Augmentation | Objective | EarlyStop | Handed) -> "Recipe":
@@ -126,17 +127,17 @@ class Recipe:
         handed: Handed | None = None,
     ) -> nn.Module:  # fmt: skip
         """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss, from
-        other weights and in another order than the student.
+        other weights and in another order than the student; one that was handed out, as who got it trains it.
 
         model: another one of the zoo; handed: what it is trained from, instead of random weights.
         """
-        lr = self.lr if model is None else Recipe.usual(model).lr
+        lr = self.lr if model is None else usual_lr(model)
         whole = replace(self, model=model or self.model, lr=lr, handed=handed)
         if weights is not None:
             return replace(whole, init=weights).start(data, run).eval()
-        below = replace(run, seed=run.number("teacher"), directory=run.directory and run.directory / "teacher")
-        begun = None if handed is None else whole.start(data, run)  # what was handed out goes by this very seed
-        return replace(whole, objective=None, stop=None).train(data, below, begin=begun).network
+        seed = run.number("teacher") if handed is None else run.seed  # an authorised network is trained as it is alone
+        below = replace(run, seed=seed, directory=run.directory and run.directory / "teacher")
+        return replace(whole, objective=None, stop=None).train(data, below).network
 
     def train(
         self, data: ImageSet, run: Run, test: ImageSet | None = None, keep: Sequence[int] = (),

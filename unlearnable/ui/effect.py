@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from unlearnable import demo, experiment, metrics, tables
+from unlearnable import demo, experiment, flags, tables
 from unlearnable.data import ImageSet, load_labelled
 from unlearnable.experiment import CLEAN
 from unlearnable.job import Job, protect
@@ -68,11 +68,11 @@ class Watched:
     def _doubts(self) -> str:
         """What speaks against these numbers, but for what is always so here: that there is one seed."""
         clean, protected = self.curves[CLEAN], self.curves[PROTECTED]
-        found = metrics.doubts(
+        found = flags.doubts(
             classes=self.classes, tests=self.tests, seeds=1, clean_acc=clean[-1], protected_acc=protected[-1],
             best_acc=max(protected), train_acc=1.0,  # of the training pictures nothing is known here
         )  # fmt: skip
-        return "".join(f" Mind: {metrics.FLAGS[name]}." for name in found if name != "few-seeds")
+        return "".join(f" Mind: {flags.FLAGS[name]}." for name in found if name != "few-seeds")
 
 
 def try_out(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from unlearnable import __version__
 from unlearnable.job.manifest import Row
-from unlearnable.metrics import NOTICEABLE
+from unlearnable.visibility import NOTICEABLE
 
 REPORT = "unlearnable-report.txt"
 HEADERS = ["file", "what became of it", "PSNR in dB", "largest change, of 255"]
