@@ -33,7 +33,7 @@ from sklearn.datasets import load_sample_image
 
 from benchmarks.job import clocked
 from unlearnable.files import decode, encode, matches
-from unlearnable.files.picture import Samples
+from unlearnable.files.pictures.picture import Samples
 from unlearnable.job import DEFAULT_METHOD, Job, fitting, protect
 from unlearnable.job.manifest import Manifest
 from unlearnable.job.parallel import results

@@ -15,8 +15,9 @@ import pytest
 from sources import ODD_NAMES, content, fill, names, problems, write_parquet, write_tar, write_zip
 
 from unlearnable import files
-from unlearnable.files import Collection, Item, Refused, archives
-from unlearnable.files import folder as folder_module
+from unlearnable.files import Collection, Item, Refused
+from unlearnable.files.collections import archives
+from unlearnable.files.collections import folder as folder_module
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pictures import SIZE, SRGB, picture, protected, reopened, stored
 from PIL import PngImagePlugin
 
 from unlearnable.files import Refused, decode
-from unlearnable.files.png import chunks
+from unlearnable.files.pictures.png import chunks
 
 P3, PLAIN, VIDEO = (12, 13), (1, 13), (1, 1)  # primaries and transfer: Display P3, sRGB, BT.709
 GREY = SRGB[:16] + b"GRAY" + SRGB[20:]

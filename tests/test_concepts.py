@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable.protections._concepts import Discriminant, chosen, vocabulary
+from unlearnable.protections._one_for_all_loss import Discriminant, chosen, vocabulary
 from unlearnable.run import Run
 
 

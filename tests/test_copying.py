@@ -19,7 +19,8 @@ import pytest
 from jobs import crop, job, noise, packed, put, stored
 from sources import write_tar
 
-from unlearnable.files import Refused, item
+from unlearnable.files import Refused
+from unlearnable.files.collections import item
 from unlearnable.files.copying import check_copy, inspected
 from unlearnable.job import audit, verify
 

@@ -11,8 +11,9 @@ import pytest
 from commands import Command, refused
 from jobs import crop, job, manifest, put, samples
 
-from unlearnable.files import decode, metadata, png, tiff
-from unlearnable.files.credentials import ADDED, ASSERTION, Credential, stated
+from unlearnable.files import decode
+from unlearnable.files.pictures import metadata, png, tiff
+from unlearnable.files.pictures.credentials import ADDED, ASSERTION, Credential, stated
 from unlearnable.job import verify
 
 if find_spec("c2pa") is None:

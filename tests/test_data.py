@@ -10,7 +10,7 @@ from PIL import Image
 
 from unlearnable.data import ImageSet, blank, load_labelled
 from unlearnable.files import Item, Refused
-from unlearnable.files.folder import Folder
+from unlearnable.files.collections.folder import Folder
 from unlearnable.job import verify, verifying
 from unlearnable.labelling import cluster
 from unlearnable.packs import digits

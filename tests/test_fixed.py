@@ -15,7 +15,7 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget, to_float
 from unlearnable.protections import protection
-from unlearnable.protections._fixed import FixedSurrogate
+from unlearnable.protections._fixed_surrogate import FixedSurrogate
 from unlearnable.protections.sep import SEP
 from unlearnable.protections.tap import TAP
 from unlearnable.run import Progress, Run

@@ -8,7 +8,7 @@ from commands import Command, refused
 from jobs import everything, folder, job, packed, put
 
 from unlearnable.job import Verification, audit
-from unlearnable.job.beside import STRANGE
+from unlearnable.job.unlisted import STRANGE
 
 
 @pytest.fixture

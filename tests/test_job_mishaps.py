@@ -10,7 +10,7 @@ import pytest
 from jobs import folder, job, manifest, noise, packed, put, tree
 
 from unlearnable.files import Destination
-from unlearnable.job import Halted, Job, folding, protect, protecting
+from unlearnable.job import Halted, Job, name_clashes, protect, protecting, worker
 from unlearnable.job import manifest as manifests
 from unlearnable.job.manifest import Manifest
 from unlearnable.run import Cancelled, Progress, Run
@@ -174,7 +174,7 @@ def test_names_that_the_disk_takes_for_one_do_not_overwrite_each_other(
     for number, name in enumerate(names):
         put(tmp_path / "src" / name, b"mine" if name.lower().endswith("txt") else noise(number))
     assert job(tmp_path / "src", tmp_path / "both").failed == 0
-    monkeypatch.setattr(folding, "ignored", lambda folder: (True, True))
+    monkeypatch.setattr(worker, "ignored", lambda folder: (True, True))
     done = job(tmp_path / "src", tmp_path / "dst")
     failures = dict(done.failures)
     assert list(failures) == ["cat/a.png", "cat/\u00e9.jpg", "notes.txt"], "the second of each pair, as listed"
@@ -182,6 +182,6 @@ def test_names_that_the_disk_takes_for_one_do_not_overwrite_each_other(
     assert (tmp_path / "dst/cat/A.png").read_bytes() == (tmp_path / "both/cat/A.png").read_bytes()
     assert not (tmp_path / "dst/cat/a.png").exists()
     assert not list((tmp_path / "dst/.unlearnable").glob("scratch*"))
-    assert folding.clashes(names, False, False) == {}
-    assert set(folding.clashes(names, True, False)) == {1, 6}
-    assert set(folding.clashes(names, False, True)) == {4}
+    assert name_clashes.clashes(names, False, False) == {}
+    assert set(name_clashes.clashes(names, True, False)) == {1, 6}
+    assert set(name_clashes.clashes(names, False, True)) == {4}

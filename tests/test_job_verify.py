@@ -12,8 +12,8 @@ from jobs import crop, everything, folder, job, noise, put, samples, stored, tre
 from PIL import Image
 
 from unlearnable.job import Verification, audit, verify, worker
-from unlearnable.job.beside import NOBODYS, STRANGE
 from unlearnable.job.manifest import Manifest
+from unlearnable.job.unlisted import NOBODYS, STRANGE
 from unlearnable.job.verifying import UNCHANGED
 from unlearnable.run import Progress, Run
 

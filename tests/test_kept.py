@@ -13,7 +13,7 @@ from commands import Command
 from jobs import job, noise, stored
 
 from unlearnable.files import open_collection
-from unlearnable.files.collection import kept
+from unlearnable.files.collections.collection import kept
 from unlearnable.job import audit, protecting, verify
 from unlearnable.job.manifest import Manifest
 from unlearnable.run import Cancelled, Run

@@ -9,7 +9,7 @@ import pytest
 from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened, stored
 from PIL import Image, PngImagePlugin
 
-from unlearnable.files import tiff
+from unlearnable.files.pictures import tiff
 
 THUMBNAIL = bytes.fromhex("ffd8ffe000104a46494600010100000100010000") + b"the unprotected picture" + b"\xff\xd9"
 XMP = b'<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><a>caf\xc3\xa9</a>%s</x:xmpmeta><?xpacket end="w"?>'

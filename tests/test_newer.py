@@ -248,9 +248,9 @@ def test_the_game_paints_new_images_and_lowers_the_regret(small: ImageSet, run: 
 
 def test_what_cannot_work_is_refused(small: ImageSet, run: Run) -> None:
     alike = ImageSet(small.images, torch.zeros_like(small.labels), ("one",))
-    with pytest.raises(ValueError, match=r"colour is a part of the budget, 0 to 1, got 1\.5"):
+    with pytest.raises(ValueError, match=r"colour must be 0 to 1, got 1\.5"):
         protection("dune", colour=1.5)
-    with pytest.raises(ValueError, match="weight_step above 0"):
+    with pytest.raises(ValueError, match="weight_step must be above 0"):
         protection("pue", weight_step=0.0)
     with pytest.raises(ValueError, match="answer_steps must be 1 or more"):
         protection("game", answer_steps=0)

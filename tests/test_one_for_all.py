@@ -18,13 +18,19 @@ from unlearnable.models.coded import Coded
 from unlearnable.perturbation import ClassWise, apply, resized
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections import protection
-from unlearnable.protections._concepts import Discriminant, chosen, vocabulary
 from unlearnable.protections._generated import Generated
+from unlearnable.protections._one_for_all_loss import Discriminant, chosen, vocabulary
 from unlearnable.protections._shortcut import Known, Schooling, grouped
 from unlearnable.protections.one_for_all import OneForAll
 from unlearnable.run import Progress, Run
 
 TINY: dict[str, Any] = {"grid": 16, "groups": (2, 4), "batch": 40, "width": 8, "lr": 0.02}
+
+
+def unworkable(method: OneForAll) -> OneForAll:
+    """The method with a batch that none may be made with: whoever begins to work fails in other words."""
+    object.__setattr__(method, "batch", -1)
+    return method
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_a_vocabulary_that_is_none_is_refused_before_any_work(
     if content is not None:
         words.write_bytes(content)
     with pytest.raises(ValueError, match=f"vocabulary '.*words.txt' {said}") as refused:
-        replace(apart, vocabulary=str(words), batch=-1).fit(small, run)  # no batch is ever made
+        unworkable(replace(apart, vocabulary=str(words))).fit(small, run)
     assert "\n" not in str(refused.value)
 
 
@@ -158,7 +164,7 @@ def test_surrogates_of_one_place_take_a_last_batch_of_one(short: OneForAll, smal
 def test_it_goes_on_from_weights_that_fit_left(short: OneForAll, small: ImageSet, run: Run, tmp_path: Path) -> None:
     first = short.fit(small, run)
     perturbation.save(tmp_path, first, {})
-    still = replace(short, init=str(tmp_path), lr=0.0, steps=1).fit(small.subset(torch.arange(50)), run)
+    still = replace(short, init=str(tmp_path), lr=1e-30, steps=1).fit(small.subset(torch.arange(50)), run)
     learned = [name for name, _ in Coded(8, 16).named_parameters()]
     assert all(torch.equal(still.weights[name], first.weights[name]) for name in (*learned, "mean", "whitening"))
     assert not same(replace(short, init=str(tmp_path)).fit(small, run), first)
@@ -180,7 +186,7 @@ def test_weights_of_another_make_are_refused_before_any_work(
     perturbation.save(tmp_path, replace(short, steps=1).fit(small, run), {})
     change = {name: value.format(eyes=eyes) if name == "encoder" else value for name, value in change.items()}
     with pytest.raises(ValueError, match=f"init '.*' {re.escape(said.format(eyes=eyes))}"):
-        replace(short, init=str(tmp_path), batch=-1, **change).fit(small, run)
+        unworkable(replace(short, init=str(tmp_path), **change)).fit(small, run)
 
 
 def test_a_folder_without_a_generator_is_refused(short: OneForAll, small: ImageSet, run: Run, tmp_path: Path) -> None:
@@ -198,7 +204,7 @@ def test_a_folder_without_a_generator_is_refused(short: OneForAll, small: ImageS
         ({"grid": 8}, "16 at least, got 8"),
         ({"groups": ()}, "groups each 2 or more, got ('cnn',) and ()"),
         ({"groups": (16, 1)}, "groups each 2 or more"),
-        ({"surrogates": ()}, "surrogates one or more"),
+        ({"surrogates": ()}, "surrogates must be one or more"),
         ({"similar": 0}, "similar must be 1 or more"),
     ],
 )

@@ -113,5 +113,5 @@ def test_what_cannot_work_is_refused(small: ImageSet, run: Run) -> None:
         SMALL.fit(alike, run)
     with pytest.raises(ValueError, match=r"not finite at lr 1e\+30; use a smaller one"):
         replace(SMALL, lr=1e30).fit(small, run)
-    with pytest.raises(ValueError, match=r"balance is a share, 0 to 1 .*, got 1.5"):
+    with pytest.raises(ValueError, match=r"balance must be 0 to 1, got 1\.5"):
         PIL(balance=1.5)

@@ -11,7 +11,7 @@ from jobs import tree
 
 from unlearnable import job
 from unlearnable.addresses import shown
-from unlearnable.job import remote, stores
+from unlearnable.job import remote, remote_stores
 from unlearnable.run import Run
 
 BOX = "memory://alice:S3CRET@box"
@@ -267,7 +267,7 @@ def test_a_store_without_stamps_or_sizes(
     tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     """Sizes alone are believed of a job that is resumed; where there is no size there is a line that says so."""
-    monkeypatch.setattr(stores, "_STAMPS", ())
+    monkeypatch.setattr(remote_stores, "_STAMPS", ())
     fetched_now: list[int] = []
     real = remote._get
     monkeypatch.setattr(remote, "_get", lambda system, files: (fetched_now.append(len(files)), real(system, files)))

@@ -20,7 +20,7 @@ from unlearnable.packs import digits
 from unlearnable.pixels import LINF8, Budget, to_float
 from unlearnable.protections import protection
 from unlearnable.protections._pgd import descend, frozen, uniform
-from unlearnable.protections._robust import RobustSurrogate
+from unlearnable.protections._robust_surrogate import RobustSurrogate
 from unlearnable.run import Progress, Run
 from unlearnable.score import ScoreTraining
 from unlearnable.training import CropFlip
@@ -174,7 +174,7 @@ def test_a_saved_score_network_serves(small: ImageSet, run: Run, score_of: Any, 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: method_of("rem", radius=2.0), "radius is a fraction"),
+        (lambda: method_of("rem", radius=2.0), "radius must be 0 to 1, got 2.0"),
         (lambda: method_of("sem", steps=0), "steps must be 1 or more, got 0"),
     ],
 )

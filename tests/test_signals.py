@@ -10,8 +10,9 @@ import pytest
 from jobs import crop, everything, job, manifest, put, stored, tree
 from PIL import Image
 
-from unlearnable.files import decode, png, signals, tiff
-from unlearnable.files.signals import FORBIDDEN, PLUS, RDF, VOCABULARY, signalled, stated
+from unlearnable.files import decode
+from unlearnable.files.pictures import png, signals, tiff
+from unlearnable.files.pictures.signals import FORBIDDEN, PLUS, RDF, VOCABULARY, signalled, stated
 from unlearnable.job import verify
 
 XMP = (

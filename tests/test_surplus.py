@@ -10,7 +10,8 @@ import pytest
 from pictures import SRGB, SUFFIX, changed, picture, stored
 from PIL import Image
 
-from unlearnable.files import decode, encode, matches, tiff
+from unlearnable.files import decode, encode, matches
+from unlearnable.files.pictures import tiff
 
 ORIGINAL = stored(picture("RGB"), "JPEG")
 

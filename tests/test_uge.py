@@ -18,8 +18,8 @@ from unlearnable.perturbation import apply
 from unlearnable.pixels import to_float
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._painted import Painted
-from unlearnable.protections._trajectory import Matching, Trajectory, early
-from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
+from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
+from unlearnable.protections._uge_matching import Matching, Trajectory, early
 from unlearnable.protections.uge import UGE
 from unlearnable.run import Progress, Run
 from unlearnable.training import Authorised, Handed, Recipe, divergence

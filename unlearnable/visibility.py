@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable.files.picture import Samples
+from unlearnable.files.pictures.picture import Samples
 from unlearnable.pixels import Depth, Pixels, to_float
 
 NOTICEABLE = 2.3

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from unlearnable.files.collection import Blocks
+from unlearnable.files.collections.collection import Blocks
 from unlearnable.files.formats import sniff
 from unlearnable.files.marks import OVERLAP, drawn, packed, shows
 from unlearnable.files.refused import Refused

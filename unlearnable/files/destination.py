@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearnable.files.collection import Blocks, Collection, Packable, Staged, kept, sha256_file, sha256_of
+from unlearnable.files.collections.collection import Blocks, Collection, Packable, Staged, kept, sha256_file, sha256_of
+from unlearnable.files.collections.item import BOOKKEEPING
+from unlearnable.files.collections.parts import Parts
+from unlearnable.files.collections.sources import kind_of, open_collection, promised
 from unlearnable.files.formats import is_picture_name
-from unlearnable.files.item import BOOKKEEPING
-from unlearnable.files.parts import Parts
 from unlearnable.files.refused import Refused
-from unlearnable.files.sources import kind_of, open_collection, promised
 
 _ABOUT_THE_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
 

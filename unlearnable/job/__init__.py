@@ -1,9 +1,9 @@
 """The main job: a collection of pictures in, the same collection protected out; and whether it still is."""
 
-from unlearnable.job.asked import check as check
 from unlearnable.job.auditing import Written as Written
 from unlearnable.job.auditing import audit as audit
 from unlearnable.job.fitting import fit as fit
+from unlearnable.job.identity import check as check
 from unlearnable.job.manifest import Halted as Halted
 from unlearnable.job.places import DEFAULT_METHOD as DEFAULT_METHOD
 from unlearnable.job.places import Job as Job

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.files import Collection, Item, Refused, is_picture_name, open_collection
-from unlearnable.files.collection import sha256_of
-from unlearnable.job.beside import beside, strangers
+from unlearnable.files.collections.collection import sha256_of
 from unlearnable.job.manifest import Manifest
 from unlearnable.job.parallel import results
 from unlearnable.job.places import find_manifest
+from unlearnable.job.unlisted import beside, strangers
 from unlearnable.job.verifying import Verification
 from unlearnable.run import Run
 

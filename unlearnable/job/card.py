@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.files import Collection, Destination
-from unlearnable.files.item import CARD_MARK
+from unlearnable.files.collections.item import CARD_MARK
 from unlearnable.job.manifest import Manifest
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically

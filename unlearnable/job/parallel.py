@@ -11,7 +11,7 @@ import torch
 
 from unlearnable.files import Picture, decode
 from unlearnable.files.formats import Container, identify
-from unlearnable.files.opening import opened
+from unlearnable.files.pictures.opening import opened
 from unlearnable.run import Cancelled, Run
 
 LARGE = 16_000_000

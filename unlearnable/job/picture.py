@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unlearnable import visibility
 from unlearnable.files import Picture
-from unlearnable.files.picture import Samples
+from unlearnable.files.pictures.picture import Samples
 from unlearnable.perturbation import Perturbation, resized, side_seen
 from unlearnable.pixels import UNBOUNDED, Budget, Depth, Stored, levels_changed, release, to_float
 

@@ -17,11 +17,11 @@ from unlearnable.files import (
     open_collection,
     open_destination,
 )
-from unlearnable.job import card, standing
+from unlearnable.job import card, preflight
 from unlearnable.job.labels import Wanted
 from unlearnable.job.manifest import FILE, Damaged, Manifest
-from unlearnable.job.standing import find_manifest as find_manifest
-from unlearnable.job.standing import manifest_of
+from unlearnable.job.preflight import find_manifest as find_manifest
+from unlearnable.job.preflight import manifest_of
 from unlearnable.pixels import Budget
 
 DEFAULT_METHOD = "one_for_all"
@@ -73,11 +73,11 @@ class Job:
 @contextmanager
 def checked(job: Job) -> Iterator[tuple[Collection, Destination]]:
     """The places of a job, once it is sure that it may begin; nothing is written. Raises ValueError, one line."""
-    standing.refuse_protected(job.source)
+    preflight.refuse_protected(job.source)
     with opened(job) as (source, destination):
         _check_container(job, destination)
-        standing.check_state(destination, job.resume, job.overwrite)
-        standing.check_writable(destination.root)
+        preflight.check_state(destination, job.resume, job.overwrite)
+        preflight.check_writable(destination.root)
         if job.card:
             card.check(destination, source)
         yield source, destination
@@ -182,17 +182,17 @@ def _claim(
 ) -> None:
     found, about = manifest.get("about"), json.loads(json.dumps(about))
     if found is not None and not job.overwrite:
-        standing.refuse_other(destination.path, found, about)
+        preflight.refuse_other(destination.path, found, about)
         return
     _remove_outputs(destination, manifest)
     card.remove(destination)
     for child in destination.bookkeeping.iterdir():
         if child.is_dir():
             shutil.rmtree(child)
-    there = manifest.get(standing.THERE)
+    there = manifest.get(preflight.THERE)
     manifest.begin(about, files)
     if there is not None:
-        manifest.set(standing.THERE, there)
+        manifest.set(preflight.THERE, there)
         manifest.commit()
 
 

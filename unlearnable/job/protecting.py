@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.files import Collection, Destination, Item, is_picture_name
-from unlearnable.files.folder import listed
+from unlearnable.files.collections.folder import listed
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
-from unlearnable.files.signals import ADDED
-from unlearnable.job import asked, card, fitting, places, resuming, standing, templates
-from unlearnable.job.beside import strangers
+from unlearnable.files.pictures.signals import ADDED
+from unlearnable.job import card, crawlers, fitting, identity, places, preflight, resuming
 from unlearnable.job.fitting import Choice, Ready
 from unlearnable.job.labels import label_pictures, needs_folders
 from unlearnable.job.manifest import Halted, Manifest, Outcome, Row, failures, halting
 from unlearnable.job.parallel import results
 from unlearnable.job.picture import GREY
 from unlearnable.job.places import Job
+from unlearnable.job.unlisted import strangers
 from unlearnable.job.worker import Worker
 from unlearnable.perturbation import Lent
 from unlearnable.run import Run
@@ -85,7 +85,7 @@ class Preview:
 
 def dry_run(job: Job) -> Preview:
     """What `protect` would do, as far as names tell; writes nothing. Raises ValueError where it could not start."""
-    choice = asked.chosen(job)
+    choice = identity.chosen(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
@@ -115,23 +115,23 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
     destination takes no more. In the last two cases all that was done is kept.
     """
     began = time.monotonic()
-    choice = asked.chosen(job)
+    choice = identity.chosen(job)
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
         needs_folders(source, pictures, job.labels)
-        about, listing = asked.about(job, choice, source, run), _listing(source)
+        about, listing = identity.about(job, choice, source, run), _listing(source)
         with halting(job.destination), places.taken(job, destination, about, listing) as manifest:
             if manifest.get("made") is None:
-                manifest.set("made", asked.made(job, choice))
+                manifest.set("made", identity.made(job, choice))
             ready = _prepare(job, choice, source, pictures, destination, manifest, run)
             resuming.forget(source, destination, manifest, run)
             worker = Worker.of(job, choice, ready, source, destination)
             if job.signals:
-                templates.write(destination.bookkeeping)
+                crawlers.write(destination.bookkeeping)
             worked = _work(engine, job, worker, manifest, run)
             carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
-            card.write(destination, manifest, asked.named(choice), run, carded)
+            card.write(destination, manifest, identity.named(choice), run, carded)
             return Summary(
                 manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
                 time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
@@ -237,9 +237,9 @@ def _finish(destination: Destination, manifest: Manifest) -> None:
         return
     rows = manifest.rows("protected", "copied")
     written = {row.name: row.outcome.output for row in rows if row.outcome.output is not None}
-    packed = destination.finish(written, standing.known(destination, manifest))
+    packed = destination.finish(written, preflight.known(destination, manifest))
     manifest.set("packed", packed)
-    manifest.set(standing.THERE, sorted(packed))
+    manifest.set(preflight.THERE, sorted(packed))
     manifest.commit()
 
 

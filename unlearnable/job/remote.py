@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from unlearnable.addresses import is_address, shown
 from unlearnable.files import BOOKKEEPING
 from unlearnable.job.manifest import FILE
-from unlearnable.job.stores import There, Told, explained, found, inside, matching, system_of
+from unlearnable.job.remote_stores import There, Told, explained, found, inside, matching, system_of
 from unlearnable.run import Cancelled, Run
 
 _TOGETHER = 64

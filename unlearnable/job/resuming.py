@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from unlearnable.files import Collection, Destination, Refused
-from unlearnable.files.collection import sha256_file, sha256_of
+from unlearnable.files.collections.collection import sha256_file, sha256_of
 from unlearnable.files.destination import hashes
 from unlearnable.job.manifest import Manifest, Outcome, Row
 from unlearnable.job.parallel import results

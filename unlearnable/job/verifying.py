@@ -22,14 +22,14 @@ from unlearnable.files import (
     signalled,
     stems,
 )
-from unlearnable.files.collection import sha256_of
+from unlearnable.files.collections.collection import sha256_of
 from unlearnable.files.copying import inspected
-from unlearnable.files.picture import Samples
-from unlearnable.job.beside import NOBODYS, STRANGE, beside, strangers
+from unlearnable.files.pictures.picture import Samples
 from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
 from unlearnable.job.places import find_manifest
+from unlearnable.job.unlisted import NOBODYS, STRANGE, beside, strangers
 from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 

@@ -17,14 +17,14 @@ from unlearnable.files import (
     signalled,
     stems,
 )
-from unlearnable.files.collection import Blocks, sha256_file
+from unlearnable.files.collections.collection import Blocks, sha256_file
+from unlearnable.files.collections.sources import promised
 from unlearnable.files.copying import UNSEEN, inspected
-from unlearnable.files.credentials import ADDED, MIME, Credential
-from unlearnable.files.sources import promised
-from unlearnable.job import fitting, folding, places
+from unlearnable.files.pictures.credentials import ADDED, MIME, Credential
+from unlearnable.job import fitting, places
 from unlearnable.job.fitting import Choice, Ready
-from unlearnable.job.folding import clashes
 from unlearnable.job.manifest import Outcome, Row, halting, sha256
+from unlearnable.job.name_clashes import clashes, ignored
 from unlearnable.job.parallel import decoded
 from unlearnable.job.picture import GREY, change, protected, shown
 from unlearnable.job.places import Job, scratch_of
@@ -53,7 +53,7 @@ class Worker:
         missed = frozenset() if choice.method.transfers else ready.unreadable
         return cls(
             source, destination, ready.perturbation, choice.budget, job.container, stems(names), missed, job.signals,
-            credential_of(job), clashes(names, *folding.ignored(scratch_of(destination))),
+            credential_of(job), clashes(names, *ignored(scratch_of(destination))),
         )  # fmt: skip
 
     @classmethod

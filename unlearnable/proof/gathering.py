@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from unlearnable.files import credentials
-from unlearnable.files.signals import ADDED, FORBIDDEN
+from unlearnable.files.pictures import credentials
+from unlearnable.files.pictures.signals import ADDED, FORBIDDEN
 from unlearnable.job import Verification, fitting, verify
 from unlearnable.job.manifest import Manifest, Row
 from unlearnable.job.places import find_manifest

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unlearnable.adversaries import HANDLING
 from unlearnable.files import Collection, Item, decode, open_collection
-from unlearnable.files.picture import Samples
+from unlearnable.files.pictures.picture import Samples
 from unlearnable.job.manifest import Row
 from unlearnable.job.parallel import decoded, results
 from unlearnable.pixels import Bytes, eight_bit, to_float

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearnable.adversaries import STANDARD
-from unlearnable.files.signals import FORBIDDEN
+from unlearnable.files.pictures.signals import FORBIDDEN
 from unlearnable.flags import LEAST_EFFECT
 from unlearnable.tables.document import document
 from unlearnable.tables.grid import meaning

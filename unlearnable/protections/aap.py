@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._fields import Positive
-from unlearnable.protections._fixed import FixedSurrogate, Goal, misled
+from unlearnable.protections._fixed_surrogate import FixedSurrogate, Goal, misled
 from unlearnable.run import Run
 from unlearnable.training import Contrastive
 

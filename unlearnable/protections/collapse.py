@@ -27,7 +27,7 @@ from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._fields import Natural, Positive
 from unlearnable.protections._pgd import Term
-from unlearnable.protections._robust import RobustSurrogate
+from unlearnable.protections._robust_surrogate import RobustSurrogate
 from unlearnable.run import Run
 from unlearnable.score import Score, ScoreTraining, load
 

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from unlearnable.pixels import Labels, Pixels
-from unlearnable.protections._selfsupervised import SelfSupervisedSurrogate
+from unlearnable.protections._selfsupervised_surrogate import SelfSupervisedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Pairs
 

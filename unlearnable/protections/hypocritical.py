@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Budget, Labels
 from unlearnable.protections._fields import Natural, Positive
-from unlearnable.protections._fixed import FixedSurrogate
+from unlearnable.protections._fixed_surrogate import FixedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Worst
 

@@ -36,11 +36,11 @@ from unlearnable.data import ImageSet
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget, Index, Pixels
-from unlearnable.protections._concepts import Discriminant, chosen, vocabulary
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generated import Generated, Kind, Make, said
-from unlearnable.protections._generating import Generating, Objective
+from unlearnable.protections._generator_training import Generating, Objective
+from unlearnable.protections._one_for_all_loss import Discriminant, chosen, vocabulary
 from unlearnable.protections._shortcut import Known, Schooling, Shortcut, grouped
 from unlearnable.run import Run
 

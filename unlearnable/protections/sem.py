@@ -22,7 +22,7 @@ from torch import nn
 from unlearnable.pixels import Labels
 from unlearnable.protections._fields import Natural
 from unlearnable.protections._pgd import Term
-from unlearnable.protections._robust import IMAGENET, RobustSurrogate
+from unlearnable.protections._robust_surrogate import IMAGENET, RobustSurrogate
 from unlearnable.run import Run
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Labels
 from unlearnable.protections._fields import Natural, Positive
-from unlearnable.protections._fixed import FixedSurrogate, misled
+from unlearnable.protections._fixed_surrogate import FixedSurrogate, misled
 from unlearnable.run import Run
 
 

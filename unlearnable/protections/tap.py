@@ -25,7 +25,7 @@ from torch import Tensor
 
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._fields import Natural
-from unlearnable.protections._fixed import FixedSurrogate, Goal, misled
+from unlearnable.protections._fixed_surrogate import FixedSurrogate, Goal, misled
 from unlearnable.protections._pgd import cropped
 
 _QUICK = {"model": "cnn", "epochs": 20, "surrogate_batch": 64, "steps": 20, "step_size": 2 / 255, "restarts": 1}

@@ -32,7 +32,7 @@ from unlearnable.data import ImageSet
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._fields import Natural
-from unlearnable.protections._selfsupervised import SelfSupervisedSurrogate
+from unlearnable.protections._selfsupervised_surrogate import SelfSupervisedSurrogate
 from unlearnable.run import Run
 from unlearnable.training import Pairs
 

@@ -28,11 +28,11 @@ from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Positive, Staged
-from unlearnable.protections._generating import Generating, Objective, Weighted
+from unlearnable.protections._generator_training import Generating, Objective, Weighted
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.protections._shortcut import Schooling, Shortcut
-from unlearnable.protections._trajectory import Combine, Granularity, Matching, Scope, Trajectory, unseen
-from unlearnable.protections._unlearn import FeatureDistance, Undistillation, stranger
+from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
+from unlearnable.protections._uge_matching import Combine, Granularity, Matching, Scope, Trajectory, unseen
 from unlearnable.run import Run
 from unlearnable.training import Authorised, given
 

@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unlearnable.files import archives
-from unlearnable.files.item import BOOKKEEPING
+from unlearnable.files.collections import archives
+from unlearnable.files.collections.item import BOOKKEEPING
 from unlearnable.job import DEFAULT_METHOD, Job, Summary, protect
 from unlearnable.job.manifest import FILE, Manifest, Row
 from unlearnable.job.places import find_manifest

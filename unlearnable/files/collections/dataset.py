@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from unlearnable.files.collection import Collection, Packable, Staged
+from unlearnable.files.collections.collection import Collection, Packable, Staged
+from unlearnable.files.collections.digests import digest
+from unlearnable.files.collections.folder import Folder, inside, is_card, listed
+from unlearnable.files.collections.item import BOOKKEEPING, Item
+from unlearnable.files.collections.parts import Parts, staged_of
+from unlearnable.files.collections.tables import Rows, pyarrow
 from unlearnable.files.copying import inspected
-from unlearnable.files.digests import digest
-from unlearnable.files.folder import Folder, inside, is_card, listed
 from unlearnable.files.formats import is_picture_name
-from unlearnable.files.item import BOOKKEEPING, Item
-from unlearnable.files.parts import Parts, staged_of
 from unlearnable.files.refused import Refused
-from unlearnable.files.tables import Rows, pyarrow
 
 _SPLITS, _INFO, _STATE = "dataset_dict.json", "dataset_info.json", "state.json"
 _OF_THE_ORIGINALS = ("download_checksums", "download_size", "dataset_size", "size_in_bytes", "post_processing_size")

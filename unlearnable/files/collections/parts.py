@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from unlearnable.files.collection import Collection, Packable, Staged, kept
-from unlearnable.files.digests import digest
-from unlearnable.files.item import Item, check_item
+from unlearnable.files.collections.collection import Collection, Packable, Staged, kept
+from unlearnable.files.collections.digests import digest
+from unlearnable.files.collections.item import Item, check_item
 from unlearnable.files.refused import Refused
 
 

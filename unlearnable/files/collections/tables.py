@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from unlearnable.extras import imported
-from unlearnable.files import columns
-from unlearnable.files.collection import Packable, Staged
+from unlearnable.files.collections import columns
+from unlearnable.files.collections.collection import Packable, Staged
+from unlearnable.files.collections.item import Item, check_item, check_size, member_item
 from unlearnable.files.formats import SUFFIXES, is_picture_name, sniff
-from unlearnable.files.item import Item, check_item, check_size, member_item
 from unlearnable.files.refused import Refused, refusing
 
 _LABEL_COLUMNS = ("label", "labels", "class", "fine_label")

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnable.files.collection import Packable, Staged
-from unlearnable.files.item import Item, check_item
-from unlearnable.files.picture import decode, plain
+from unlearnable.files.collections.collection import Packable, Staged
+from unlearnable.files.collections.item import Item, check_item
+from unlearnable.files.pictures.picture import decode, plain
 from unlearnable.files.refused import Refused
 
 _UNSAFE = re.compile(r"[^\w.()+-]+")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from unlearnable.files import tiff
 from unlearnable.files.marks import shows, unescaped
+from unlearnable.files.pictures import tiff
 from unlearnable.files.refused import Refused
 
 Chunk = tuple[bytes, bytes, bool]

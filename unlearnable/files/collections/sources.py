@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from unlearnable.files import shards
-from unlearnable.files.cifar import Cifar
-from unlearnable.files.collection import Collection, Packable
+from unlearnable.files.collections import shards
+from unlearnable.files.collections.cifar import Cifar
+from unlearnable.files.collections.collection import Collection, Packable
+from unlearnable.files.collections.dataset import Dataset
+from unlearnable.files.collections.folder import Folder, listed
+from unlearnable.files.collections.item import Item
+from unlearnable.files.collections.npz import Npz
 from unlearnable.files.copying import UNSEEN
-from unlearnable.files.dataset import Dataset
-from unlearnable.files.folder import Folder, listed
-from unlearnable.files.item import Item
-from unlearnable.files.npz import Npz
 
 FOLDERS = (Dataset, Cifar, shards.Shards)
 FILES: dict[str, type[Packable]] = {**shards.SUFFIXES, ".npz": Npz}

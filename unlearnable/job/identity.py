@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unlearnable import __version__
 from unlearnable.files import Collection, Refused, kept
-from unlearnable.job import fitting, standing, templates
+from unlearnable.job import crawlers, fitting, preflight
 from unlearnable.job.fitting import Choice
 from unlearnable.job.places import Job
 from unlearnable.job.worker import credential_of
@@ -19,7 +19,7 @@ _OF_SOURCE = ("listing", "kept")
 def check(job: Job, run: Run) -> None:
     """Raises ValueError where the job could not start, as far as can be said before its source is there."""
     now = _said(job, chosen(job), run)
-    standing.check_before(job.destination, job.resume, job.overwrite, now, _OF_SOURCE)
+    preflight.check_before(job.destination, job.resume, job.overwrite, now, _OF_SOURCE)
 
 
 def chosen(job: Job) -> Choice:
@@ -56,7 +56,7 @@ def _said(job: Job, choice: Choice, run: Run) -> dict[str, object]:
         **({"lend": True} if job.lend else {}),
         "container": job.container,
         "seed": run.seed,
-        **({"signals": templates.VERSION} if job.signals else {}),
+        **({"signals": crawlers.VERSION} if job.signals else {}),
         **({"C2PA": True} if job.certificate else {}),
     }
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
-from unlearnable.files import png, tiff
 from unlearnable.files.marks import shows
-from unlearnable.files.metadata import Metadata
+from unlearnable.files.pictures import png, tiff
+from unlearnable.files.pictures.metadata import Metadata
 
 _FOLLOWS = "bytes follow its end"
 _STRUCTURAL = frozenset({254, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 338, tiff.PHOTOSHOP})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
-from unlearnable.files.item import Item
+from unlearnable.files.collections.item import Item
 
 Staged = Mapping[str, tuple[str, Path]]
 """Item name -> (output name, file that holds the output), of every item that has an output."""

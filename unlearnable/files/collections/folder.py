@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from unlearnable.files.item import BLOCK, BOOKKEEPING, CARD_MARK, Item, check_item, check_size, parent_label
+from unlearnable.files.collections.item import BLOCK, BOOKKEEPING, CARD_MARK, Item, check_item, check_size, parent_label
 from unlearnable.files.refused import Refused
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from PIL import Image, PngImagePlugin
 
-from unlearnable.files.metadata import Metadata
-from unlearnable.files.opening import Plan
+from unlearnable.files.pictures.metadata import Metadata
+from unlearnable.files.pictures.opening import Plan
 from unlearnable.files.refused import Refused
 
 _SRGB = (1, 13)  # primaries, transfer; what is not said (2, or 0) is sRGB's

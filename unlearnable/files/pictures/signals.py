@@ -8,9 +8,9 @@ from dataclasses import replace
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
-from unlearnable.files import png, tiff
-from unlearnable.files.metadata import Chunk, Metadata
-from unlearnable.files.picture import Picture
+from unlearnable.files.pictures import png, tiff
+from unlearnable.files.pictures.metadata import Chunk, Metadata
+from unlearnable.files.pictures.picture import Picture
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 PLUS = "http://ns.useplus.org/ldf/xmp/1.0/"

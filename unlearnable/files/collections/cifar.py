@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnable.files.arrays import Arrays, Stack
-from unlearnable.files.collection import Staged
+from unlearnable.files.collections.arrays import Arrays, Stack
+from unlearnable.files.collections.collection import Staged
+from unlearnable.files.collections.digests import digest
+from unlearnable.files.collections.folder import inside, is_card
+from unlearnable.files.collections.item import BOOKKEEPING
 from unlearnable.files.copying import check_copy
-from unlearnable.files.digests import digest
-from unlearnable.files.folder import inside, is_card
 from unlearnable.files.formats import is_picture_name
-from unlearnable.files.item import BOOKKEEPING
 from unlearnable.files.refused import Refused
 
 _SIDE = 32

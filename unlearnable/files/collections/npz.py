@@ -16,9 +16,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from unlearnable.files.arrays import Arrays, Stack
-from unlearnable.files.collection import Staged
-from unlearnable.files.digests import digest
+from unlearnable.files.collections.arrays import Arrays, Stack
+from unlearnable.files.collections.collection import Staged
+from unlearnable.files.collections.digests import digest
 from unlearnable.files.marks import OVERLAP, shows
 from unlearnable.files.refused import Refused, refusing
 

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-from unlearnable.files.archives import Tar, Zip
-from unlearnable.files.collection import Collection, Packable, Staged
-from unlearnable.files.folder import Folder, listed
+from unlearnable.files.collections.archives import Tar, Zip
+from unlearnable.files.collections.collection import Collection, Packable, Staged
+from unlearnable.files.collections.folder import Folder, listed
+from unlearnable.files.collections.item import BOOKKEEPING, Item
+from unlearnable.files.collections.parquet import Bare, Table
+from unlearnable.files.collections.parts import Parts, staged_of
+from unlearnable.files.collections.tables import NoPictures
 from unlearnable.files.formats import is_picture_name
-from unlearnable.files.item import BOOKKEEPING, Item
-from unlearnable.files.parquet import Bare, Table
-from unlearnable.files.parts import Parts, staged_of
-from unlearnable.files.tables import NoPictures
 
 SUFFIXES: dict[str, type[Packable]] = {".zip": Zip, ".tar": Tar, ".tar.gz": Tar, ".tgz": Tar, ".parquet": Table}
 _BRACES = re.compile(r"\{([^{}]*)\}")

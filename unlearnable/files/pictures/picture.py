@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unlearnable.files import carried, metadata, opening, png, tiff
 from unlearnable.files.formats import Container, Target, identify
-from unlearnable.files.metadata import Metadata
+from unlearnable.files.pictures import carried, metadata, opening, png, tiff
+from unlearnable.files.pictures.metadata import Metadata
 from unlearnable.files.refused import Refused, refusing
 from unlearnable.pixels import eight_bit
 

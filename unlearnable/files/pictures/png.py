@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from unlearnable.files.metadata import PNG_MAGIC, Chunk, Metadata, clean_exif, clean_xmp, shows_picture
+from unlearnable.files.pictures.metadata import PNG_MAGIC, Chunk, Metadata, clean_exif, clean_xmp, shows_picture
 from unlearnable.files.refused import Refused
 
 _MAX_TEXT = 64 << 20

@@ -15,8 +15,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, ClassVar, cast
 
-from unlearnable.files.collection import Packable, Staged
-from unlearnable.files.item import BLOCK, MAX_BYTES, TOO_LARGE, Item, check_item, check_size, member_item, parent_label
+from unlearnable.files.collections.collection import Packable, Staged
+from unlearnable.files.collections.item import (
+    BLOCK,
+    MAX_BYTES,
+    TOO_LARGE,
+    Item,
+    check_item,
+    check_size,
+    member_item,
+    parent_label,
+)
 from unlearnable.files.refused import Refused, refusing
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)

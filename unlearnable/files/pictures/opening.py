@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
-from unlearnable.files import tiff
 from unlearnable.files.formats import Container, Target
+from unlearnable.files.pictures import tiff
 from unlearnable.files.refused import Refused, pillow_silence, refusing
 
 MAX_PIXELS = 178_956_970

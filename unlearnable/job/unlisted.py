@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from unlearnable.files import Collection, Item, Packable, Refused, decode, is_picture_name, kept
+from unlearnable.files.collections.tables import NO_BYTES
 from unlearnable.files.copying import inspected
-from unlearnable.files.tables import NO_BYTES
 
 ALTERED = "labels, columns or arrays beside the pictures are not those of the originals"
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from unlearnable.files import columns
-from unlearnable.files.collection import Packable, Staged
-from unlearnable.files.item import Item
+from unlearnable.files.collections import columns
+from unlearnable.files.collections.collection import Packable, Staged
+from unlearnable.files.collections.item import Item
+from unlearnable.files.collections.tables import NoPictures, Rows, pyarrow
 from unlearnable.files.refused import Refused, refusing
-from unlearnable.files.tables import NoPictures, Rows, pyarrow
 
 _GROUPS_IN_MEMORY = 2  # threads working in order stand on both sides of a border at most
 

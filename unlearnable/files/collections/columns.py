@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unlearnable.extras import imported
-from unlearnable.files.digests import Columns, bytes_of, digest
+from unlearnable.files.collections.digests import Columns, bytes_of, digest
+from unlearnable.files.collections.item import BLOCK
 from unlearnable.files.formats import sniff
-from unlearnable.files.item import BLOCK
 from unlearnable.files.marks import OVERLAP, drawn, packed, shows
 from unlearnable.files.refused import Refused
 

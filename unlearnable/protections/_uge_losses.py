@@ -12,7 +12,7 @@ from unlearnable.encoders import Encoder, Vectors
 from unlearnable.models import build
 from unlearnable.pixels import Index, Labels, Pixels, to_float
 from unlearnable.protections._encoded import Seen, looked
-from unlearnable.protections._generating import Settled
+from unlearnable.protections._generator_training import Settled
 from unlearnable.run import Run
 from unlearnable.training import divergences, forward
 

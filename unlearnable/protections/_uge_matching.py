@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from unlearnable.data import ImageSet
 from unlearnable.models.blind import Direction, blind_to
 from unlearnable.pixels import Bytes, Index, Labels, Pixels, to_float
-from unlearnable.protections._generating import Settled
+from unlearnable.protections._generator_training import Settled
 from unlearnable.protections._noise import read
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run

@@ -5,11 +5,11 @@ from typing import Any
 
 from PIL import Image
 
-from unlearnable.files import colour, metadata, opening, png, tiff
 from unlearnable.files.marks import shows
-from unlearnable.files.metadata import Metadata
+from unlearnable.files.pictures import colour, metadata, opening, png, tiff
+from unlearnable.files.pictures.metadata import Metadata
+from unlearnable.files.pictures.surplus import surplus
 from unlearnable.files.refused import Refused
-from unlearnable.files.surplus import surplus
 
 _HELD_BY_WEBP = (b"iCCP", b"eXIf")
 

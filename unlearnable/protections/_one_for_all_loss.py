@@ -11,7 +11,7 @@ from unlearnable.encoders import CONCEPTS, Encoder, Vectors
 from unlearnable.encoders.words import plain
 from unlearnable.pixels import Index, Pixels
 from unlearnable.protections._encoded import looked
-from unlearnable.protections._generating import Settled
+from unlearnable.protections._generator_training import Settled
 from unlearnable.run import Run
 
 Concepts = Float32[Tensor, "k d"]  # of unit length

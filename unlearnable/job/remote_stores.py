@@ -8,7 +8,7 @@ from typing import Any
 
 from unlearnable.addresses import shown
 from unlearnable.extras import imported, told
-from unlearnable.files.shards import expanded
+from unlearnable.files.collections.shards import expanded
 from unlearnable.run import Cancelled
 
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "modified", "created")
