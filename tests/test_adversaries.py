@@ -302,6 +302,28 @@ def test_early_stopping_keeps_the_epoch_it_chose(run: Run) -> None:
     assert victim.early_acc == pytest.approx(accuracy(victim.network, test.subset(rest), run), abs=1e-6)
 
 
+def test_an_authorised_teacher_is_the_network_that_whoever_got_the_weights_trains(small: ImageSet, run: Run) -> None:
+    handed, student = Handed("plain", 0), Recipe.usual("lenet", 2)
+    alone = student.having(handed).train(small, run).network.state_dict()
+    taught = student.teacher(small, run, handed=handed).state_dict()
+    assert all(torch.equal(alone[name], taught[name]) for name in alone)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("distill:which=1", "which is of the authorised networks"),
+        ("distill:teacher=t.safetensors,authorised=plain", "leave out one of the two"),
+        ("authorised+finetune", "a network begins with one of them"),
+        ("finetune+simclr", "a network begins with one of them"),
+        ("simclr+finetune", "a network begins with one of them"),
+    ],
+)
+def test_what_would_be_ignored_beside_another_part_is_refused(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        adversary(name)
+
+
 WITHOUT_WEIGHTS = [name for name in ADVERSARIES if name not in ("finetune", "linear_probe")]
 
 

@@ -125,6 +125,30 @@ def test_a_mistake_is_one_line_that_says_what_is_allowed(
     assert said in refused(command(*words))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["fit", "--json", "--seed", "1", "em", "a", "b", "--train-steps", "0"],
+            "train_steps must be 1 or more, got 0",
+        ),
+        (["fit", "--seed=1", "em", "a", "b", "--train_steps=0"], "train_steps must be 1 or more, got 0"),
+        (["fit", "em", "a", "b", "--train-step=0"], "unknown flag --train-step: did you mean --train_steps?"),
+        (["authorise", "--json", "create"], "BUNDLE and classes missing"),
+        (["fit", "--json"], "fit begins with a method"),
+    ],
+)
+def test_common_flags_may_stand_before_a_method_and_fields_be_spelled_with_hyphens(
+    command: Command, words: list[str], said: str
+) -> None:
+    assert said in refused(command(*words))
+
+
+def test_names_are_a_list_in_a_recipe_where_they_are_a_text_with_commas_in_a_shell(command: Command) -> None:
+    Path("recipe.yaml").write_text("adversaries: [standard, burglar]\nmodels: [cnn]\n")
+    assert "got 'burglar'" in refused(command("evaluate", "a", "b", "c", "--config", "recipe.yaml"))
+
+
 def test_a_recipe_with_an_unknown_key_names_the_nearest(command: Command) -> None:
     for key, meant in {"lables": "labels", "SRC": "source", "DST": "destination"}.items():
         Path("recipe.yaml").write_text(f"{key}: none\n")

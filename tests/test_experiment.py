@@ -290,6 +290,19 @@ def test_a_sound_number_earns_no_flag() -> None:
     assert doubts(**fine | {"best_acc": 0.5}, train_acc=0.3) == ["not-learned", "peak-differs"]  # type: ignore[arg-type]
 
 
+def test_a_control_that_learns_nothing_of_its_own_batches_is_undertrained() -> None:
+    low = {"classes": 10, "tests": 1000, "seeds": 3, "clean_acc": 0.2, "protected_acc": 0.14, "best_acc": 0.15}
+    assert "undertrained" in doubts(**low, train_acc=0.1, clean_train_acc=0.1)  # type: ignore[arg-type]
+    assert "undertrained" not in doubts(**low, train_acc=0.3, clean_train_acc=0.3)  # type: ignore[arg-type]
+
+
+def test_a_cell_without_any_strength_is_not_taken_for_one_of_full_strength() -> None:
+    full, none = Cell("digits", "random"), Cell("digits", "random", eps=0.0)
+    assert none.made == ("eps 0/255",)
+    assert none.fit != full.fit
+    assert any(cell.eps == 0.0 for cell in SUITES["main"]("quick")), "the control of the pipeline itself"
+
+
 def test_who_mixes_batches_has_learned_what_is_learned_of_clean_images() -> None:
     fine = {"classes": 10, "tests": 1000, "seeds": 3, "clean_acc": 0.6, "protected_acc": 0.2, "best_acc": 0.22}
     assert doubts(**fine, train_acc=0.33, clean_train_acc=0.35) == []  # type: ignore[arg-type]

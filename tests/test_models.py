@@ -16,6 +16,7 @@ from unlearnable.data import load_labelled
 from unlearnable.models import MODELS, build, check, layers
 from unlearnable.models.pretrained import Pretrained, Same, load_pretrained
 from unlearnable.pixels import to_float
+from unlearnable.training import Recipe
 
 DATA = Path(os.environ.get("UNLEARNABLE_DATA", "/nowhere"))
 WEIGHTS = DATA / "weights" / "mobilenet_v2.safetensors"
@@ -118,6 +119,11 @@ def answers(name: str, size: int, device: str) -> None:
         logits = build(name, 7, size).eval()(images(2, size).to(device))
     assert logits.shape == (2, 7)
     assert device == "meta" or torch.isfinite(logits).all()
+
+
+def test_a_victim_trains_at_the_rate_that_its_model_learns_at() -> None:
+    assert {name for name in MODELS if Recipe.usual(name).lr < 0.1} == {"lenet", "vit", "mobilenetv2_imagenet"}
+    assert Recipe.usual("mine:make").lr == Recipe().lr == 0.1
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -103,7 +103,29 @@ def test_a_record_of_an_earlier_default_is_no_second_seed(tmp_path: Path) -> Non
         tables.read(folder)
 
 
+def test_a_control_is_of_the_same_seeds() -> None:
+    shown = tables.summary([*SEEDS[:3], record(0.66, "em", seed=2)])
+    assert "no-effect" not in shown, "0.72 less 0.66, not 0.71 less 0.66"
+    (grid,) = tables.matrix([*SEEDS[:3], *ONE[3:], record(0.66, "em", seed=2)])
+    assert grid.entries["standard", "em"].text == "0.660 (-0.060)"
+
+
 # ---- the matrix ----
+
+
+def made_otherwise(one: Result, **change: object) -> Result:
+    return replace(one, provenance=one.provenance | change)
+
+
+def test_numbers_of_another_precision_or_fit_than_their_neighbours_are_marked() -> None:
+    fits = [made_otherwise(one, protected="a") for one in ONE if one.cell.protection == "em"]
+    other = made_otherwise(record(0.4, "em", "cutout"), protected="b")
+    (grid,) = tables.matrix([ONE[0], ONE[3], *fits, other])
+    assert [row for row in grid.rows if "other-fit" in grid.entries[row, "em"].flags] == ["cutout"]
+    half = made_otherwise(ONE[1], hardware={"precision": "bfloat16"})
+    (grid,) = tables.matrix([ONE[0], half, *ONE[3:]])
+    assert "other-precision" in grid.entries["standard", "em"].flags
+    assert "other-precision" not in grid.entries["jpeg", "em"].flags
 
 
 def test_a_matrix_sets_every_number_against_clean_images_under_the_same_adversary() -> None:

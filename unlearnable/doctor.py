@@ -26,25 +26,17 @@ from unlearnable.pixels import Budget, level_cap, levels_changed, parse_eps, rel
 from unlearnable.protections import protection
 from unlearnable.run import Run
 
-PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "jsonargparse", "rich", "jaxtyping", "pyyaml")
+PACKAGES = (
+    "torch", "numpy", "pillow", "safetensors", "kornia", "scikit-learn", "scipy", "matplotlib", "jsonargparse", "rich",
+    "jaxtyping", "pyyaml", "filelock", "threadpoolctl",
+)  # fmt: skip
 EXTRAS = {
-    "hf": ("pyarrow", ".parquet collections, folders of save_to_disk"),
-    "remote": ("s3fs", "s3://, gs:// and other addresses"),
-    "hub": ("huggingface_hub", "fitted protections from and to the hub"),
-    "heif": ("pillow_heif", "HEIC and HEIF pictures"),
-    "authorise": ("cryptography", "signed bundles"),
-    "clip": ("transformers", "CLIP as an encoder"),
-    "onnx": ("onnxruntime", "generators as ONNX files"),
-    "ui": ("gradio", "the page in the browser"),
-    "ray": ("ray", "the job on many processes or machines"),
-    "federated": ("flwr", "clients that train one network together"),
-    "c2pa": ("c2pa", "C2PA assertions in pictures"),
-    "timm": ("timm", "victims of timm"),
-    "tensorboard": ("tensorboard", "figures in TensorBoard"),
-    "wandb": ("wandb", "figures in Weights & Biases"),
-    "mlflow": ("mlflow", "figures in MLflow"),
-    "trackio": ("trackio", "figures in trackio"),
-}
+    "hf": "pyarrow", "remote": "s3fs", "hub": "huggingface_hub", "heif": "pillow_heif", "authorise": "cryptography",
+    "sign": "cryptography", "clip": "transformers", "onnx": "onnxruntime", "ui": "gradio", "ray": "ray",
+    "federated": "flwr", "c2pa": "c2pa", "timm": "timm", "tensorboard": "tensorboard", "wandb": "wandb",
+    "mlflow": "mlflow", "trackio": "trackio",
+}  # fmt: skip
+"""By the name of each extra, a module that comes with it."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ def examine(run: Run) -> Report:
         "formats": formats(),
         "memory_free_gb": _memory(),
         "disk_free_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
-        "extras": {name: importlib.util.find_spec(module) is not None for name, (module, _) in EXTRAS.items()},
+        "extras": {name: importlib.util.find_spec(module) is not None for name, module in EXTRAS.items()},
         "data": os.environ.get(DATA_VARIABLE) or "not set",
     }
     return Report(found, tuple(_checks(found)))

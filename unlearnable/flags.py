@@ -15,6 +15,9 @@ FLAGS = {
     "few-test-images": "fewer than 500 test images: the accuracy itself is uncertain by more than two points",
     "diverged": "the loss was no finite number, or what had been learned of the training images was lost again: the "
     "recipe failed, not the data",
+    "other-precision": "it and its control were computed in different precisions: differences below 0.03 may "
+    "be of that",
+    "other-fit": "its images come from another fit than most of its column: so do differences below 0.03",
     "over-budget": "an image was changed by more than its budget allows",
     "no-effect": f"the protected accuracy is within {LEAST_EFFECT} of the clean one: nothing was protected against "
     "this adversary",

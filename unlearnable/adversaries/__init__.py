@@ -4,7 +4,7 @@ A name is one of the table, with parameters after a colon, and several joined by
 "adversarial:2/255,5", "purify:noise=0.1", "grayscale+mixup".
 """
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,7 +17,7 @@ from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
 from unlearnable.adversaries.orthogonal import Orthogonal
 from unlearnable.adversaries.pretrained import Finetune, LinearProbe
 from unlearnable.adversaries.purify import Purify
-from unlearnable.adversaries.selfsupervised import BYOL, MoCo, SimCLR, SimSiam, Unlabelled
+from unlearnable.adversaries.selfsupervised import BYOL, MoCo, SimCLR, SimSiam
 from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.ueraser import UEraser
@@ -25,36 +25,46 @@ from unlearnable.pixels import parse_eps
 from unlearnable.training import EarlyStop, Handed, Purifier, Recipe
 
 STANDARD = "standard"
-ADVERSARIES: dict[str, type | None] = {
-    STANDARD: None,
-    "adversarial": Adversarial,
-    "mixup": Mixup,
-    "cutmix": CutMix,
-    "cutout": Cutout,
-    "gaussian": Gaussian,
-    "mean": Mean,
-    "median": Median,
-    "bilateral": Bilateral,
-    "jpeg": Jpeg,
-    "grayscale": Grayscale,
-    "bitdepth": BitDepth,
-    "resize": Resize,
-    "orthogonal": Orthogonal,
-    "ueraser": UEraser,
-    "coin": Coin,
-    "dvae": DVAE,
-    "purify": Purify,
-    "augmented": Augmented,
-    "distill": Distill,
-    "early_stop": EarlyStop,
-    "finetune": Finetune,
-    "linear_probe": LinearProbe,
-    "simclr": SimCLR,
-    "moco": MoCo,
-    "byol": BYOL,
-    "simsiam": SimSiam,
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """part: the class of what changes a recipe, None for nothing; plain: what it does, in plain words."""
+
+    part: type | None
+    plain: str
+
+
+ADVERSARIES: dict[str, Adversary] = {
+    STANDARD: Adversary(None, "ordinary training"),
+    "adversarial": Adversary(Adversarial, "adversarial training"),
+    "mixup": Adversary(Mixup, "mixing pictures in pairs"),
+    "cutmix": Adversary(CutMix, "pasting boxes between pictures"),
+    "cutout": Adversary(Cutout, "covering squares"),
+    "gaussian": Adversary(Gaussian, "Gaussian blur"),
+    "mean": Adversary(Mean, "averaging neighbours"),
+    "median": Adversary(Median, "a median filter"),
+    "bilateral": Adversary(Bilateral, "smoothing within edges"),
+    "jpeg": Adversary(Jpeg, "JPEG compression"),
+    "grayscale": Adversary(Grayscale, "taking the colour away"),
+    "bitdepth": Adversary(BitDepth, "fewer levels of colour"),
+    "resize": Adversary(Resize, "shrinking and enlarging"),
+    "orthogonal": Adversary(Orthogonal, "projecting away what a linear model finds"),
+    "ueraser": Adversary(UEraser, "training on the worst of many augmented copies"),
+    "coin": Adversary(Coin, "scrambling neighbouring pixels"),
+    "dvae": Adversary(DVAE, "restoring the pictures with an autoencoder"),
+    "purify": Adversary(Purify, "restoring the pictures by diffusion"),
+    "augmented": Adversary(Augmented, "strong augmentation"),
+    "distill": Adversary(Distill, "learning from a teacher network"),
+    "early_stop": Adversary(EarlyStop, "stopping at the best epoch on a few clean pictures"),
+    "finetune": Adversary(Finetune, "a network that knows ImageNet"),
+    "linear_probe": Adversary(LinearProbe, "the features of a network that knows ImageNet"),
+    "simclr": Adversary(SimCLR, "learning without labels (SimCLR)"),
+    "moco": Adversary(MoCo, "learning without labels (MoCo)"),
+    "byol": Adversary(BYOL, "learning without labels (BYOL)"),
+    "simsiam": Adversary(SimSiam, "learning without labels (SimSiam)"),
 }
-AUTHORISED = {"authorised": Handed}
+AUTHORISED = {"authorised": Adversary(Handed, "the network that was handed out with the pictures")}
 """Who trains from weights that came with the images (UGE): no adversary, but in the same tables; its name goes here
 with the others."""
 HANDLING: dict[str, Purifier] = {
@@ -79,10 +89,7 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
     made = recipe or Recipe()
     for word in name.split("+"):
         part = _part(word)
-        if isinstance(part, Augmented | Finetune | LinearProbe | Unlabelled):
-            made = part.change(made)
-        elif part is not None:
-            made = made.having(part)
+        made = made if part is None else made.having(part)
     return made
 
 
@@ -110,7 +117,7 @@ def _part(word: str) -> Any:
     known = ADVERSARIES | AUTHORISED
     if kind not in known:
         raise ValueError(f"adversary must be one of {', '.join(known)}, got {kind!r}")
-    cls = known[kind]
+    cls = known[kind].part
     values = text.split(",") if colon else []
     parameters = [] if cls is None else [field.name for field in fields(cls)]
     named = {name: value for name, is_named, value in (word.partition("=") for word in values) if is_named}

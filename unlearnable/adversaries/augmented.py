@@ -30,11 +30,11 @@ from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
 from unlearnable.pixels import Budget, Bytes, Labels, Pixels, release, to_float
 from unlearnable.run import Run
-from unlearnable.training import Augmentation, Purifier, Recipe, Step
+from unlearnable.training import Augmentation, Purifier, Recipe, RecipeChange, Step
 
 
 @dataclass(frozen=True)
-class Augmented:
+class Augmented(RecipeChange):
     """Noise of at most eps against a two-layer network trained on the same images; then strong augmentation."""
 
     eps: float = 8 / 255

@@ -6,14 +6,14 @@ What a pre-trained network already knows, no protected image can take away: the 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unlearnable.training import Recipe
+from unlearnable.training import Recipe, RecipeChange
 
 MODEL = "mobilenetv2_imagenet"
 WEIGHTS = Path("weights/mobilenet_v2.safetensors")  # below the data folder
 
 
 @dataclass(frozen=True)
-class Finetune:
+class Finetune(RecipeChange):
     """All weights trained on, from those of ImageNet, for a quarter of the epochs; the recipe's model gives way.
 
     weights: the file they come from. lr: small, since this network has no batch normalisation left.
@@ -28,7 +28,7 @@ class Finetune:
 
 
 @dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(RecipeChange):
     """The last layer alone, on the features of ImageNet, for a quarter of the epochs."""
 
     lr: float = 0.01

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from unlearnable.adversaries._filter import allow
-from unlearnable.training import Probe, Recipe, SelfSupervised
+from unlearnable.training import Probe, Recipe, RecipeChange, SelfSupervised
 from unlearnable.training.pairs import Learner
 
 
 @dataclass(frozen=True)
-class Unlabelled:
+class Unlabelled(RecipeChange):
     """times: epochs, as a multiple of the recipe's, since there is more to find out without labels (0: none, which
     tells what the features of random weights are worth); strength: of the views (`training.Contrastive`). The recipe's
     crops and flips give way to the views.

@@ -14,7 +14,7 @@ from jsonargparse import Namespace
 from unlearnable import __version__
 from unlearnable.addresses import is_address
 from unlearnable.cli.answer import printable
-from unlearnable.cli.parsing import Parser, UsageError, nearest, parse, parser
+from unlearnable.cli.parsing import Parser, UsageError, kind_first, nearest, parse, parser
 from unlearnable.cli.progress import listening
 from unlearnable.cli.progress import to_stderr as _tell
 from unlearnable.cli.verbs import VERBS
@@ -71,6 +71,7 @@ def _command(words: list[str]) -> int:
 
 def _verb(name: str, words: list[str]) -> int:
     verb = VERBS[name]
+    words = kind_first(words) if verb.kinds else words
     asked = parser(name, verb.about, lambda made: verb.flags(made, words[0] if words else ""))
     args = parse(asked, words)
     with contextlib.redirect_stdout(sys.stderr), listening(args.quiet) as listener:  # stdout is the answer's alone

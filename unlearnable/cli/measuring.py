@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Parser, UsageError, folder_out, track_flag, within
+from unlearnable.cli.parsing import Names, Parser, UsageError, folder_out, split, track_flag, within
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageSet
@@ -23,9 +23,12 @@ def evaluate_flags(parser: Parser, first: str) -> None:
     parser.add_argument("protected", metavar="PROTECTED", type=str, help="what protect made of them")
     parser.add_argument("test", metavar="TEST", type=str, help="other pictures of the same classes, not protected")
     parser.add_argument(
-        "--adversaries", type=str, metavar="A,B", help="who trains on the pictures: names from unlearnable list, or all"
+        "--adversaries",
+        type=Names,
+        metavar="A,B",
+        help="who trains on them: names from unlearnable list, or all",
     )
-    parser.add_argument("--models", type=str, default="cnn", metavar="M,N", help="what they train")
+    parser.add_argument("--models", type=Names, default="cnn", metavar="M,N", help="what they train")
     parser.add_argument("--seeds", type=int, default=1, help="how often each of them trains")
     parser.add_argument("--rate", type=float, default=1.0, help="the share of protected pictures, the rest is clean")
     parser.add_argument(
@@ -76,7 +79,7 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
     within(args, "size", 1, LARGEST_SIZE)
     within(args, "epochs", 1)
     within(args, "seeds", 1)
-    adversaries, models = _adversaries(args.adversaries), _names(args.models)
+    adversaries, models = _adversaries(args.adversaries), split(args.models)
     places = {name.upper(): Path(args[name]) for name in ("clean", "protected", "test")}
     if args.out is not None:
         folder_out(Path(args.out), places)
@@ -95,14 +98,11 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
     return Answer(said, tables.markdown(evaluation) + where, loaded.failures, unwell=bool(loaded.failures))
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _adversaries(text: str | None) -> tuple[str, ...]:
+def _adversaries(names: Names | None) -> tuple[str, ...]:
     from unlearnable.adversaries import SHORT, at_hand
 
-    return SHORT if text is None else at_hand() if text.strip() == "all" else _names(text)
+    asked = split(names)
+    return SHORT if names is None else at_hand() if asked == ("all",) else asked
 
 
 def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 from unlearnable.addresses import shown
 
 Number = str | float  # an eps: 8/255 is text, 0.03 in a recipe is a number
+Names = str | list[str]  # a,b is text, [a, b] in a recipe a list
 
 
 class UsageError(Exception):
@@ -68,7 +69,7 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
     Raises UsageError.
     """
     try:
-        args = made.parse_args(_recipe_first(_negatives_joined(list(argv))))
+        args = made.parse_args(_recipe_first(_negatives_joined(_spelled(argv, made.flags))))
     except UnicodeDecodeError:
         raise UsageError("--config must be YAML of the form flag: value, got a file that is no text") from None
     for flag in made.switches:
@@ -76,6 +77,24 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
             name = "--" + flag.replace("_", "-")
             raise UsageError(f"{name} must be true or false in a recipe, without quotes, got {args[flag]!r}")
     return args
+
+
+def kind_first(words: list[str]) -> list[str]:
+    """The words after a verb whose first argument says which flags there are, with the flags before it put after it."""
+    at = 0
+    while at < len(words) and words[at].startswith("--") and words[at] != "--help":
+        at += 1 if "=" in words[at] or words[at] in ("--json", "--quiet") else 2
+    return [*words[at : at + 1], *words[:at], *words[at + 1 :]]
+
+
+def _spelled(argv: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """--train-steps as --train_steps: fields of a method have underscores, other flags hyphens."""
+    words = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        other = flag.replace("-", "_").replace("__", "--", 1)
+        words.append(other + equals + value if flag not in flags and other in flags else word)
+    return words
 
 
 def _negatives_joined(argv: list[str]) -> list[str]:
@@ -96,6 +115,12 @@ def _recipe_first(argv: list[str]) -> list[str]:
         if word.startswith("--config="):
             return [word, *argv[:at], *argv[at + 1 :]]
     return argv
+
+
+def split(names: Names | None) -> tuple[str, ...]:
+    """The names of a list, or of a text with commas."""
+    found = names.split(",") if isinstance(names, str) else names or ()
+    return tuple(name.strip() for name in found if name.strip())
 
 
 def within(args: Namespace, flag: str, least: int, most: int | None = None) -> None:

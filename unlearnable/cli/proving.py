@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Number, Parser, UsageError, folder_out, within
+from unlearnable.cli.parsing import Names, Number, Parser, UsageError, folder_out, split, within
 
 if TYPE_CHECKING:
     from unlearnable.job import Verification
@@ -26,9 +26,9 @@ def report_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--key", type=str, metavar="KEY.pem", help="your Ed25519 private key: signs manifest.json")
     parser.add_argument("--test", type=str, help="other pictures of the same classes, not protected: who learns what")
     parser.add_argument(
-        "--adversaries", type=str, metavar="A,B", help="who trains besides: names from unlearnable list"
+        "--adversaries", type=Names, metavar="A,B", help="who trains besides: names from unlearnable list"
     )
-    parser.add_argument("--models", type=str, default=_TRIAL["models"], metavar="M,N", help="what they train")
+    parser.add_argument("--models", type=Names, default=_TRIAL["models"], metavar="M,N", help="what they train")
     parser.add_argument("--seeds", type=int, default=_TRIAL["seeds"], help="how often each of them trains")
     parser.add_argument("--size", type=int, help="side in training; by default the first picture's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
@@ -42,11 +42,10 @@ def report(args: Namespace, run: "Run") -> Answer:
     source, destination = Path(args.source), Path(args.destination)
     out = None if args.out is None else Path(args.out)
     _check(args, source, destination, out)
-    names = tuple(name.strip() for name in (args.adversaries or "").split(",") if name.strip())
-    models = tuple(name.strip() for name in args.models.split(",") if name.strip())
     trial = None
     if args.test is not None:
-        trial = proof.Trial(Path(args.test), names, models, args.seeds, args.size, args.epochs)
+        who, what = split(args.adversaries), split(args.models)
+        trial = proof.Trial(Path(args.test), who, what, args.seeds, args.size, args.epochs)
     found = proof.gather(proof.Wanted(source, destination, trial, args.pictures), run)
     signed = None if out is None else proof.write(found, destination, out, args.key and Path(args.key))
     text = proof.markdown(found).encode(errors="backslashreplace").decode()
@@ -71,7 +70,7 @@ def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -
     for flag, default in _TRIAL.items():
         if args.test is None and args[flag] != default:
             raise UsageError(f"--{flag} is for networks, which are tested on other pictures: --test TEST names those")
-    if not [name for name in args.models.split(",") if name.strip()]:
+    if not split(args.models):
         raise UsageError("--models needs a name at least")
     if args.key is not None:
         from unlearnable.authorisation.keys import private_key

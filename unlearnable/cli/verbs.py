@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Verb:
     """about: one line; flags: adds its own, given the first word that was typed; stopped: what to do after Ctrl-C;
-    ranks: several processes can share the work, started by torchrun.
+    ranks: several processes can share the work, started by torchrun; kinds: its first argument decides on the flags.
     """
 
     about: str
@@ -25,6 +25,7 @@ class Verb:
     work: Callable[[Namespace, "Run"], Answer]
     stopped: str = "nothing is left half done: run it again"
     ranks: bool = False
+    kinds: bool = False
 
 
 _AGAIN = "the same command goes on where it stopped"
@@ -36,7 +37,7 @@ VERBS: dict[str, Verb] = {
     ),
     "fit": Verb(
         "fit a method on a collection, for protect --method OUT", protecting.fit_flags, protecting.fit, _AGAIN,
-        ranks=True,
+        ranks=True, kinds=True,
     ),
     "verify": Verb(
         "compare a protected collection with its originals, or with its manifest", proving.verify_flags, proving.verify
@@ -52,7 +53,7 @@ VERBS: dict[str, Verb] = {
     "authorise": Verb(
         "bundles for the one network that may learn: create, key, release, sign, verify, train, inspect",
         authorising.authorise_flags, authorising.authorise,
-        "run it again: train and release go on where they stopped, the others begin anew",
+        "run it again: train and release go on where they stopped, the others begin anew", kinds=True,
     ),
     "demo": Verb("see it work on pictures that come along, no download", looking.demo_flags, looking.demo),
     "ui": Verb("a page in the browser: drop pictures, see and fetch them protected", serving.ui_flags, serving.ui),

@@ -73,9 +73,9 @@ class Cell:
             "surrogate {}": self.surrogate,
             "fitted on {}": self.fitted_on,
             "fitted at {} px": self.fitted_at,
-            "eps {}": self.eps and eps_text(self.eps),
+            "eps {}": None if self.eps is None else eps_text(self.eps),
         }
-        return tuple(word.format(value) for word, value in words.items() if value)
+        return tuple(word.format(value) for word, value in words.items() if value is not None)
 
     @property
     def recipe(self) -> Recipe:
@@ -89,7 +89,7 @@ class Cell:
         source = self.fitted_on or self.dataset
         parts = (source, self.protection, *([self.surrogate] if self.surrogate else []), f"seed{self.seed}")
         parts += (f"{self.fitted_at}px",) if self.fitted_at else ()
-        parts += (f"eps{eps_text(self.eps)}",) if self.eps else ()
+        parts += () if self.eps is None else (f"eps{eps_text(self.eps)}",)
         return _file_name("_".join(parts))
 
     @property

@@ -1,4 +1,4 @@
-"""Random sign noise: the control of every table; class-wise it is P5 of Tao et al., NeurIPS 2021, arXiv 2102.04716.
+"""Random sign noise: the control of protections; class-wise it is P5 of Tao et al., NeurIPS 2021, arXiv 2102.04716.
 
 | paper | here |
 |---|---|

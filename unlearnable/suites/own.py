@@ -2,24 +2,22 @@
 
 from dataclasses import replace
 
+from unlearnable.adversaries import ADVERSARIES, adversary
 from unlearnable.experiment import CLEAN, Cell
 from unlearnable.protections import PROTECTIONS
 from unlearnable.suites.sizes import EPOCHS, quick
 from unlearnable.suites.suite import Suite
 
-OPTIMISED = ("collapse", "em", "rem", "sem", "tap", "aue", "aap", "pil")
+OPTIMISED = ("random", "collapse", "em", "rem", "sem", "tap", "aue", "aap", "pil")
 FORMS = {
     "uge": ("uge:blind",), "one_for_all": ("one_for_all:shipped",), "em": ("em", "em:class"), "cp": ("cp", "cp:class"),
     "lsp": ("lsp", "lsp:paper"), "ar": ("ar", "ar:paper"), "random": ("random", "random:class"),
 }  # fmt: skip
 """What stands for a protection in `main`, where that is not its own name alone."""
 MAIN = tuple(form for name in PROTECTIONS for form in FORMS.get(name, (name,)))
-MATRIX = ("em", "em:class", "tap", "lsp", "class_filters")
-ADVERSARIES = (
-    "standard", "grayscale", "jpeg", "ueraser", "adversarial", "orthogonal", "early_stop", "mixup", "cutmix", "cutout",
-    "gaussian", "mean", "median", "bilateral", "resize", "bitdepth", "coin", "dvae", "purify", "augmented", "distill",
-    "linear_probe", "finetune", "ueraser:lite",
-)  # fmt: skip
+NOTHING = ("random", 0.0)
+"""Delta = 0 through the same pipeline: what it does to a number is of the pipeline alone."""
+MATRIX = ("random", "em", "em:class", "tap", "lsp", "class_filters")
 RATES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 MIXED = ("em", "tap", "lsp")
 AGREED = (
@@ -27,20 +25,21 @@ AGREED = (
 )  # fmt: skip
 VICTIMS = {"quick": ("cnn", "resnet20", "resnet18"), "full": ("resnet18", "vgg16", "resnet50")}
 COSTLY = {"quick": ("resnet18",), "full": ()}
-ROBUST = ("collapse", "rem", "sem", "em", "tap")
-RESIZED = ("em", "tap", "collapse", "lsp")
+ROBUST = ("random", "collapse", "rem", "sem", "em", "tap")
+RESIZED = ("random", "em", "tap", "collapse", "lsp")
 UNLABELLED = ("cp", "cp:class", "tue", "em", "lsp", "aue")
 TERMS = ("collapse", "collapse:langevin", "collapse:error", "collapse:standard")
 
 
 def main(tier: str) -> list[Cell]:
-    """Every protection against standard training, with its controls, three seeds."""
-    return [_cell(tier, method, "standard", seed) for seed in range(3) for method in (CLEAN, *MAIN)]
+    """Every protection against standard training, with its controls, three seeds; delta = 0 once."""
+    nothing = replace(_cell(tier, NOTHING[0], "standard", 0), eps=NOTHING[1])
+    return [*(_cell(tier, method, "standard", seed) for seed in range(3) for method in (CLEAN, *MAIN)), nothing]
 
 
 def matrix(tier: str) -> list[Cell]:
-    """Five protections and clean images against every adversary that needs labels, one seed."""
-    return [_cell(tier, method, adversary, 0) for adversary in ADVERSARIES for method in (CLEAN, *MATRIX)]
+    """Protections of five kinds, random noise and clean images against every adversary that needs labels, one seed."""
+    return [_cell(tier, method, adversary, 0) for adversary in _labelled() for method in (CLEAN, *MATRIX)]
 
 
 def agreement(tier: str) -> list[Cell]:
@@ -102,6 +101,11 @@ def selfsupervised(tier: str) -> list[Cell]:
     return cells if tier == "full" else [replace(cell, model="resnet8") for cell in cells]
 
 
+def _labelled() -> list[str]:
+    """Every adversary that needs labels, and the cheap form of one of several."""
+    return [*(name for name in ADVERSARIES if adversary(name).learner is None), "ueraser:lite"]
+
+
 def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) -> Cell:
     full = Cell("cifar10", method, adversary, "resnet18", seed, rate, epochs=EPOCHS)
     return full if tier == "full" else quick(full)
@@ -109,7 +113,7 @@ def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) 
 
 SUITES: dict[str, Suite] = {
     "main": Suite("Every protection against standard training", main),
-    "matrix": Suite("Five protections against adversaries", matrix),
+    "matrix": Suite("Protections of five kinds against adversaries", matrix),
     "rates": Suite("Only a share of the images protected", rates),
     "agreement": Suite("What undoes which protection", agreement),
     "victims": Suite("Optimised protections and other victims", victims),

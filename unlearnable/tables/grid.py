@@ -16,19 +16,24 @@ EXPECTED = ("no-effect",)  # what the number itself says
 
 @dataclass(frozen=True)
 class Entry:
-    """One number. values: of each seed; control: of its control, nothing where that was not measured or it is one."""
+    """One number. values: of each seed; control: of its control, nothing where that was not measured or it is one;
+    images: a digest of those that the victim of the first seed got.
+    """
 
     values: tuple[float, ...]
     control: tuple[float, ...] = ()
     flags: tuple[str, ...] = ()
     is_control: bool = False
+    images: str | None = None
 
     @staticmethod
     def of(records: Sequence[Result], clean: Sequence[Result]) -> "Entry":
         """Of records that differ in their seeds only, and those of their control."""
         if records[0].cell.protection == CLEAN:
             return Entry(accuracies(records), flags=doubted(records, ()), is_control=True)
-        return Entry(accuracies(records), accuracies(paired(records, clean)), doubted(records, clean))
+        images = min(records, key=lambda record: record.cell.seed).provenance.get("protected")
+        control = accuracies(paired(records, clean))
+        return Entry(accuracies(records), control, doubted(records, clean), images=images)
 
     @property
     def accuracy(self) -> float:

@@ -1,6 +1,7 @@
 """matrix and transfer: what every adversary gets out of every protection, and how far a surrogate reaches."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from unlearnable.experiment import CLEAN, Cell, Result
@@ -41,7 +42,17 @@ def _matrix(setting: Setting, cells: Sequence[Cell], groups: Groups) -> Grid:
     rows = sorted({row for row, _ in places}, key=by_adversary)
     columns = sorted({column for _, column in places}, key=by_protection)
     against = "clean images under the same adversary"
-    return Grid(setting.words(), "adversary", tuple(rows), tuple(columns), _there(places.items()), against)
+    entries = _there(places.items())
+    for column in columns:
+        entries |= _of_other_fits({place: found for place, found in entries.items() if place[1] == column})
+    return Grid(setting.words(), "adversary", tuple(rows), tuple(columns), entries, against)
+
+
+def _of_other_fits(column: Mapping[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:
+    """Those of a column whose images are not those of most of it, marked."""
+    usual = Counter(found.images for found in column.values()).most_common(1)[0][0] if column else None
+    others = {place: found for place, found in column.items() if found.images not in (None, usual)}
+    return {place: replace(found, flags=(*found.flags, "other-fit")) for place, found in others.items()}
 
 
 def worst(grid: Grid) -> Table:

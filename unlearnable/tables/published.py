@@ -121,7 +121,7 @@ def _column(cell: Cell) -> str:
 def _about(cell: Cell) -> dict[str, str]:
     rate = percent(cell.rate) if cell.rate < 1 else ""
     size = f"{cell.fitted_at} px" if cell.fitted_at else ""
-    eps = eps_text(cell.eps) if cell.eps else ""
+    eps = "" if cell.eps is None else eps_text(cell.eps)
     others = (rate, cell.surrogate or "", cell.fitted_on or "", size, eps, cell.relabel or "", str(cell.epochs))
     return dict(zip(VARIES, (cell.adversary, cell.model, *others), strict=True))
 

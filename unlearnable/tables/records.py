@@ -142,9 +142,15 @@ def doubted(records: Sequence[Result], clean: Sequence[Result]) -> tuple[str, ..
         protected_acc=mean(accuracies(records)), best_acc=mean(max(record.test_acc) for record in records),
         train_acc=_fitted(records), clean_train_acc=_fitted(control),
     )  # fmt: skip
+    if {_precision(record) for record in clean} - {_precision(record) for record in records}:
+        own.add("other-precision")
     if not clean or is_control:
         found = [flag for flag in found if flag in (FEW if is_control else ITS_OWN)]
     return tuple(dict.fromkeys([*sorted(own), *found]))
+
+
+def _precision(record: Result) -> str:
+    return str(record.provenance.get("hardware", {}).get("precision"))
 
 
 def _fitted(records: Sequence[Result]) -> float:

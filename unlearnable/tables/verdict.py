@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from unlearnable.adversaries import STANDARD
+from unlearnable.adversaries import ADVERSARIES, STANDARD
 from unlearnable.experiment import Evaluation
 from unlearnable.flags import LEAST_EFFECT
 from unlearnable.tables.outcomes import Outcome, outcomes
@@ -12,20 +12,6 @@ from unlearnable.tables.table import code
 
 Kind = Literal["nothing to say", "unsettled", "not protected", "partly", "protected"]
 LITTLE = 0.25  # of what a network learns above guessing: with no more left, the pictures were of little use
-PLAIN = {
-    "standard": "ordinary training", "adversarial": "adversarial training", "mixup": "mixing pictures in pairs",
-    "cutmix": "pasting boxes between pictures", "cutout": "covering squares", "gaussian": "Gaussian blur",
-    "mean": "averaging neighbours", "median": "a median filter", "bilateral": "smoothing within edges",
-    "jpeg": "JPEG compression", "grayscale": "taking the colour away", "bitdepth": "fewer levels of colour",
-    "resize": "shrinking and enlarging", "orthogonal": "projecting away what a linear model finds",
-    "ueraser": "training on the worst of many augmented copies", "coin": "scrambling neighbouring pixels",
-    "augmented": "strong augmentation", "distill": "learning from a teacher network",
-    "early_stop": "stopping at the best epoch on a few clean pictures", "finetune": "a network that knows ImageNet",
-    "linear_probe": "the features of a network that knows ImageNet",
-    "simclr": "learning without labels (SimCLR)", "moco": "learning without labels (MoCo)",
-    "byol": "learning without labels (BYOL)", "simsiam": "learning without labels (SimSiam)",
-    "dvae": "restoring the pictures with an autoencoder", "purify": "restoring the pictures by diffusion",
-}  # fmt: skip
 AGAIN = "Train longer or use more pictures, then look again."
 JUDGED = {
     "protected": "Whichever adversary was tried, the protected pictures were of little use for training.",
@@ -146,9 +132,10 @@ def _named(outcome: Outcome) -> str:
 
 def plain(adversary: str) -> str:
     """ "JPEG compression (`jpeg:10`)": what an adversary does, and its name."""
-    words = [PLAIN.get(word.partition(":")[0]) for word in adversary.split("+")]
-    said = [word for word in words if word is not None]
-    return f"{' and '.join(said)} ({code(adversary)})" if len(said) == len(words) else code(adversary)
+    names = [word.partition(":")[0] for word in adversary.split("+")]
+    if not ADVERSARIES.keys() >= set(names):
+        return code(adversary)
+    return f"{' and '.join(ADVERSARIES[name].plain for name in names)} ({code(adversary)})"
 
 
 def hundred(share: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
 from unlearnable.training.network import Images, forward
+
+if TYPE_CHECKING:
+    from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,29 @@ class Objective(ABC):
     @abstractmethod
     def start(self, data: ImageSet, run: Run, teach: Teacher) -> Loss:
         """The loss of a batch, called once. teach: a network of the recipe, trained with the usual loss or given."""
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """The epoch to keep, chosen on a few clean images that the adversary has: so many of the test images, no more
+    than a fifth of them. What it reaches is measured on the others.
+    """
+
+    images: int = 100
+
+    def split(self, tests: int, run: Run) -> tuple[Tensor, Tensor]:
+        """(rows to choose on, rows to measure on) of a test set; which, depends on the seed alone."""
+        rows = torch.randperm(tests, generator=run.rng("early-stop"))
+        own = max(1, min(self.images, tests // 5))
+        return rows[:own], rows[own:]
+
+
+class RecipeChange(ABC):
+    """Changes a recipe as a whole: more than one part of it, or its numbers."""
+
+    @abstractmethod
+    def change(self, recipe: "Recipe") -> "Recipe":
+        """The recipe with the change. Raises ValueError where the two do not go together."""
 
 
 def cross_entropy(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:

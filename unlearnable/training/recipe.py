@@ -16,24 +16,20 @@ from unlearnable.packs import weights_file
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
 from unlearnable.training.network import Images, as_pixels, classes_given, doubled, predict
-from unlearnable.training.parts import Augmentation, CropFlip, Loss, Objective, Purifier, Step, cross_entropy, one_cycle
+from unlearnable.training.parts import (
+    Augmentation,
+    CropFlip,
+    EarlyStop,
+    Loss,
+    Objective,
+    Purifier,
+    RecipeChange,
+    Step,
+    cross_entropy,
+    one_cycle,
+)
 from unlearnable.training.probing import linear_probe, neighbours
 from unlearnable.training.selfsupervised import SelfSupervised
-
-
-@dataclass(frozen=True)
-class EarlyStop:
-    """The epoch to keep, chosen on a few clean images that the adversary has: so many of the test images, no more
-    than a fifth of them. What it reaches is measured on the others.
-    """
-
-    images: int = 100
-
-    def split(self, tests: int, run: Run) -> tuple[Tensor, Tensor]:
-        """(rows to choose on, rows to measure on) of a test set; which, depends on the seed alone."""
-        rows = torch.randperm(tests, generator=run.rng("early-stop"))
-        own = max(1, min(self.images, tests // 5))
-        return rows[:own], rows[own:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +98,10 @@ class Recipe:
         usual = cls(model=model, lr=usual_lr(model))
         return usual if epochs is None else replace(usual, epochs=epochs)
 
-    def having(self, part: Purifier | Augmentation | Objective | EarlyStop | Handed) -> "Recipe":
+    def having(self, part: Purifier | Augmentation | Objective | RecipeChange | EarlyStop | Handed) -> "Recipe":
         """The recipe with one part more. Raises ValueError for a second objective: only one thing is minimised."""
+        if isinstance(part, RecipeChange):
+            return part.change(self)
         if isinstance(part, Purifier):
             return replace(self, purify=(*self.purify, part))
         if isinstance(part, Augmentation):
