@@ -11,7 +11,7 @@ import unlearnable
 ROOT = Path(unlearnable.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
-    ("pixels", "run", "extras", "addresses", "flags"),
+    ("pixels", "run", "extras", "addresses", "flags", "messages"),
     ("provenance", "tracking"),
     ("files",),
     ("data", "models"),

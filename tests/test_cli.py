@@ -12,9 +12,9 @@ from commands import Command, refused
 from PIL import Image
 
 from unlearnable import __version__, job
-from unlearnable.cli.answer import printable
 from unlearnable.cli.verbs import VERBS
 from unlearnable.doctor import EXTRAS, formats
+from unlearnable.messages import printable
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
 

@@ -250,7 +250,7 @@ def test_a_cell_of_another_strength_is_made_with_it_and_set_beside_the_same_clea
     assert {eps: one.measured["max_abs_delta"] for eps, one in results.items()} == {None: 8, 2 / 255: 2}
     assert results[2 / 255].provenance["protection"]["budget"] == {"norm": "linf", "eps": 2 / 255}
     assert faint.made == ("eps 2/255",)
-    assert faint.fit != usual.fit
+    assert faint.fit_name != usual.fit_name
     assert faint.control == usual.control == replace(usual, protection="clean")
 
 
@@ -299,7 +299,7 @@ def test_a_control_that_learns_nothing_of_its_own_batches_is_undertrained() -> N
 def test_a_cell_without_any_strength_is_not_taken_for_one_of_full_strength() -> None:
     full, none = Cell("digits", "random"), Cell("digits", "random", eps=0.0)
     assert none.made == ("eps 0/255",)
-    assert none.fit != full.fit
+    assert none.fit_name != full.fit_name
     assert any(cell.eps == 0.0 for cell in SUITES["main"]("quick")), "the control of the pipeline itself"
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from unlearnable.job import Verification, audit, verify, worker
 from unlearnable.job.manifest import Manifest
+from unlearnable.job.reasons import UNCHANGED
 from unlearnable.job.unlisted import NOBODYS, STRANGE
-from unlearnable.job.verifying import UNCHANGED
 from unlearnable.run import Progress, Run
 
 

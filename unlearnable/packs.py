@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from unlearnable.data import ImageSet, first_of_each, load_labelled
-from unlearnable.extras import imported, told
+from unlearnable.extras import imported
+from unlearnable.messages import in_words
 
 DATA_VARIABLE = "UNLEARNABLE_DATA"
 HUB = "hub"
@@ -48,7 +49,7 @@ class Hosted:
             )
         except Exception as error:  # each library of the network has its own
             raise ValueError(
-                f"the hub does not give {self.repository} ({told(error)}): try again, "
+                f"the hub does not give {self.repository} ({in_words(error)}): try again, "
                 f"or set {DATA_VARIABLE} to a folder with the pack"
             ) from None
 

@@ -84,7 +84,7 @@ class SampleWise:
         return self.delta.shape[-1]
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(index, len(self.delta), "row")
+        check_range(index, len(self.delta), "row")
         return x + unpack(self.delta[index], self.unit)
 
 
@@ -100,7 +100,7 @@ class ClassWise:
         return self.delta.shape[-1]
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(labels, len(self.delta), "label")
+        check_range(labels, len(self.delta), "label")
         return x + self.delta[labels]
 
 
@@ -123,7 +123,7 @@ class Lent:
         return self.delta.shape[-1]
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(labels, len(self.pairs), "label")
+        check_range(labels, len(self.pairs), "label")
         first, second = self.pairs[labels].unbind(1)
         mixed = self._of(second, index) * (first != second)[:, None, None, None]
         return x + self._of(first, index) + mixed
@@ -239,7 +239,7 @@ def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
         ) from None
 
 
-def known(values: Tensor, count: int, what: str) -> None:
+def check_range(values: Tensor, count: int, what: str) -> None:
     """Raises ValueError unless all values are 0..count-1."""
     if len(values) and not 0 <= int(values.min()) <= int(values.max()) < count:
         wrong = int(values.max()) if int(values.max()) >= count else int(values.min())

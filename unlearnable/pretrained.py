@@ -13,7 +13,8 @@ from torch import Tensor
 from unlearnable import __version__
 from unlearnable import perturbation as perturbations
 from unlearnable.data import ImageSet
-from unlearnable.extras import imported, told
+from unlearnable.extras import imported
+from unlearnable.messages import in_words
 from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Budget, unpack
 from unlearnable.run import Run, write_atomically
@@ -44,7 +45,7 @@ class FittedProtection:
                 name, revision=revision, allow_patterns=_FILES, local_files_only=local_files_only
             )
         except Exception as error:  # the hub's own classes for what is missing, private or out of reach
-            raise ValueError(f"{folder!r} cannot be had from the hub: {told(error)}") from error
+            raise ValueError(f"{folder!r} cannot be had from the hub: {in_words(error)}") from error
         return cls(*perturbations.load(Path(found)))
 
     def save_pretrained(
@@ -78,7 +79,7 @@ def _push(hub: Any, address: str, folder: Path, public: bool) -> None:
         if sent:
             hub.upload_folder(repo_id=name, folder_path=folder, allow_patterns=_FILES)
     except Exception as error:
-        raise ValueError(f"{address!r} did not take it: {told(error)}") from error
+        raise ValueError(f"{address!r} did not take it: {in_words(error)}") from error
     if not sent:
         raise ValueError(
             f"{address!r} is public, and with what was fitted anybody takes the protection off: name a private one, or "

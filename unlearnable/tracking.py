@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from unlearnable.extras import imported, told
+from unlearnable.extras import imported
+from unlearnable.messages import in_words
 from unlearnable.run import Progress, Run
 
 Flags = Mapping[str, str]
@@ -129,7 +130,7 @@ def tracked(
     try:
         tracker = TRACKERS[kind](package, name, flags or {})
     except Exception as error:  # every tracker has exceptions of its own
-        raise ValueError(f"{kind} does not begin a run called {name!r}: {told(error)}") from None
+        raise ValueError(f"{kind} does not begin a run called {name!r}: {in_words(error)}") from None
     noted = _Noted(tracker, lambda why: tell(f"{kind} notes no more figures: {why}"))
     before = run.listener
 
@@ -169,5 +170,5 @@ class _Noted:
             do(*what)
         except Exception as error:  # every tracker has exceptions of its own
             if not self._failed:
-                self._tell(told(error))
+                self._tell(in_words(error))
             self._failed = True

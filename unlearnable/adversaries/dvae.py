@@ -29,7 +29,7 @@ from unlearnable.models.layers import conv_bn
 from unlearnable.models.resnet import Block
 from unlearnable.pixels import UNBOUNDED, Bytes, release, to_float
 from unlearnable.run import Run
-from unlearnable.training import Purifier
+from unlearnable.training import Purifier, cosine
 
 Form = Literal["coarse", "published"]
 
@@ -124,7 +124,7 @@ class DVAE(Purifier):
         optimiser = torch.optim.Adam([{"params": rest}, {"params": list(network.label.parameters())}], self.lr)
         for epoch in run.loop(f"dvae-{turn}", self.epochs, {"network": network, "optimiser": optimiser}):
             for group, times in zip(optimiser.param_groups, (1, 5), strict=True):
-                group["lr"] = times * self.lr * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+                group["lr"] = times * self.lr * cosine(epoch, self.epochs)
             network.train()
             for batch, rows in enumerate(run.batches(len(data), self.batch, run.rng("dvae-order", turn, epoch))):
                 x, labels = to_float(data.images[rows]).to(run.at), data.labels[rows].to(run.at)

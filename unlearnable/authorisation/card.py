@@ -4,6 +4,7 @@ from typing import Any
 
 from unlearnable.authorisation.published import policy_digest
 from unlearnable.flags import FLAGS, LEAST_EFFECT
+from unlearnable.messages import printable
 
 _HEAD = """\
 # Data card
@@ -125,5 +126,5 @@ def separates(found: dict[str, Any]) -> bool:
 
 def _block(text: str) -> str:
     """Indented, so that nothing in it is Markdown; what a terminal would obey is escaped."""
-    lines = (line if line.isprintable() else repr(line)[1:-1] for line in text.splitlines())
+    lines = map(printable, text.splitlines())
     return "".join(f"    {line}\n" if line else "\n" for line in lines)

@@ -23,7 +23,7 @@ from unlearnable.data import labelled_as, load_labelled
 from unlearnable.files import BOOKKEEPING, Container
 from unlearnable.job.card import changed_by
 from unlearnable.job.manifest import FILE, failures
-from unlearnable.job.verifying import UNCHANGED
+from unlearnable.job.reasons import UNCHANGED
 from unlearnable.perturbation import CONFIG
 from unlearnable.protections import describe
 from unlearnable.protections.uge import UGE

@@ -13,11 +13,11 @@ from jsonargparse import Namespace
 
 from unlearnable import __version__
 from unlearnable.addresses import is_address
-from unlearnable.cli.answer import printable
 from unlearnable.cli.parsing import Parser, UsageError, kind_first, nearest, parse, parser
 from unlearnable.cli.progress import listening
 from unlearnable.cli.progress import to_stderr as _tell
 from unlearnable.cli.verbs import VERBS
+from unlearnable.messages import printable
 
 COULD_NOT_START, STOPPED, PIPE_CLOSED = 2, 130, 141
 _FOLDERS = "out", "data"

@@ -15,8 +15,3 @@ class Answer:
     failures: Iterable[tuple[str, str]] = ()
     unwell: bool = False
     advice: str = ""
-
-
-def printable(text: str) -> str:
-    """The text in one line that a terminal can show: line breaks, control characters, lone surrogates escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

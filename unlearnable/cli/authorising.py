@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import Namespace
 
 from unlearnable.cli import releasing
-from unlearnable.cli.answer import Answer, printable
+from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Parser, UsageError, nearest, track_flag
+from unlearnable.messages import printable
 
 if TYPE_CHECKING:
     from unlearnable.authorisation import Trained, Verified

@@ -113,7 +113,7 @@ def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:
     for name in adversaries:
         adversary(name).check()
     for name in names:
-        models.check(name)
+        models.check_model(name)
     if not adversaries or not names:
         raise UsageError("--adversaries and --models need a name at least")
 

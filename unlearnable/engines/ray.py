@@ -20,10 +20,11 @@ from typing import Any
 
 import torch
 
-from unlearnable.extras import imported, told
+from unlearnable.extras import imported
 from unlearnable.job import Job, fitting
 from unlearnable.job.manifest import Outcome, Row
 from unlearnable.job.worker import Worker
+from unlearnable.messages import in_words
 from unlearnable.run import Cancelled, Run
 
 ALONE = {
@@ -52,7 +53,7 @@ class Hand:
         try:
             self._work = self._open.enter_context(Worker.again(job))
         except Exception as error:  # a process that cannot begin must live to say why
-            self._problem = told(error)
+            self._problem = in_words(error)
 
     def problem(self) -> str:
         """Why this process cannot work, or nothing: the first question to every worker."""
@@ -145,7 +146,7 @@ class Crew:
         try:
             problem = self.ray.get(answer)
         except self.ray.exceptions.RayError as error:
-            problem = told(error)
+            problem = in_words(error)
         if problem:  # another on the same machine would fare no better: the others do its work
             self._problem = problem
         else:
@@ -160,7 +161,7 @@ class Crew:
             raise error.cause from None
         except self.ray.exceptions.RayError as error:
             self._hire()
-            return self._survived(part, told(error))
+            return self._survived(part, in_words(error))
         self._idle.append(hand)
         return found
 

@@ -84,7 +84,7 @@ class Cell:
         return adversary(self.adversary, as_long(usual, self.rate) if self.alone else usual)
 
     @property
-    def fit(self) -> str:
+    def fit_name(self) -> str:
         """Cells of the same fit share a fitted protection."""
         source = self.fitted_on or self.dataset
         parts = (source, self.protection, *([self.surrogate] if self.surrogate else []), f"seed{self.seed}")

@@ -63,7 +63,7 @@ def _protected(cell: Cell, train: ImageSet, run: Run) -> tuple[ImageSet, dict[st
     source = train if cell.fitted_on is None else load_dataset(cell.fitted_on)[0]
     source = source if cell.fitted_at is None else perturbation.at_size(source, cell.fitted_at)
     key = hashed([describe(method), source.fingerprint])
-    fitted, about = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit}-{key}"))
+    fitted, about = _fit_once(method, source, _within(run, cell.seed, f"fit-{cell.fit_name}-{key}"))
     if cell.fitted_on is not None and isinstance(fitted, perturbation.SampleWise | perturbation.ClassWise):
         fitted = perturbation.lend(fitted)
     protected = mix(train, perturbation.apply(fitted, train, method.budget, seeded), cell.rate, seeded)
@@ -113,8 +113,8 @@ def bench(
     if not 1 <= i <= n:
         raise ValueError(f"shard must be i/n with 1 <= i <= n, got {i}/{n}")
     out.mkdir(parents=True, exist_ok=True)
-    fits = list(dict.fromkeys(cell.fit for cell in cells))[i - 1 :: n]
-    mine = [cell for cell in cells if cell.fit in fits]
+    fits = list(dict.fromkeys(cell.fit_name for cell in cells))[i - 1 :: n]
+    mine = [cell for cell in cells if cell.fit_name in fits]
     missing = [cell for cell in mine if not (out / cell.file).exists()]
     failed: list[tuple[str, str]] = []
     measured = 0

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from unlearnable.files import Collection, Item, Refused, is_picture_name, open_collection
 from unlearnable.files.collections.collection import sha256_of
+from unlearnable.job import reasons
 from unlearnable.job.manifest import Manifest
 from unlearnable.job.parallel import results
 from unlearnable.job.places import find_manifest
 from unlearnable.job.unlisted import beside, strangers
 from unlearnable.job.verifying import Verification
 from unlearnable.run import Run
-
-ALTERED = "the output has changed since it was written"
-GONE = "its output is not there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +88,10 @@ def _judged(outputs: Collection, files: list[Written], kept: str | None, run: Ru
 
 def _wrong(file: Written, held: dict[str, Item], outputs: Collection) -> str | None:
     if file.output is None:
-        return f"not protected: {file.reason or 'the job did not come to it'}"
+        return f"{reasons.NOT_PROTECTED}: {file.reason or reasons.NOT_REACHED}"
     if file.output not in held:
-        return GONE
+        return reasons.OUTPUT_GONE
     try:
-        return None if sha256_of(outputs, held[file.output]) == file.sha256 else ALTERED
+        return None if sha256_of(outputs, held[file.output]) == file.sha256 else reasons.OUTPUT_CHANGED
     except Refused as reason:
         return f"cannot be read: {reason}"

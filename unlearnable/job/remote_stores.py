@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.addresses import shown
-from unlearnable.extras import imported, told
+from unlearnable.extras import imported
 from unlearnable.files.collections.shards import expanded
+from unlearnable.messages import in_words
 from unlearnable.run import Cancelled
 
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "modified", "created")
@@ -31,7 +32,7 @@ def explained(place: str, doing: str) -> Iterator[None]:
     except ImportError as error:
         raise Told(f"{place!r} needs a library: {error}; pip install 'unlearnable[remote]'") from error
     except Exception as error:  # every store throws classes of its own
-        raise Told(f"{place!r} cannot be {doing}: {told(error)}") from error
+        raise Told(f"{place!r} cannot be {doing}: {in_words(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Set as AbstractSet
 from unlearnable.files import Collection, Item, Packable, Refused, decode, is_picture_name, kept
 from unlearnable.files.collections.tables import NO_BYTES
 from unlearnable.files.copying import inspected
+from unlearnable.job.reasons import REST_DIFFERS
 
-ALTERED = "labels, columns or arrays beside the pictures are not those of the originals"
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
 NOBODYS = "no original has such a name: nothing says that it is protected"
 
@@ -32,7 +32,7 @@ def beside(outputs: Collection, places: Mapping[str, int], wanted: str | None) -
         return [(outputs.path.name, f"what lies beside the pictures {reason}")]
     order = [places[item.name] for item in outputs.items if item.name in places]
     if found is not None and wanted not in (None, found):
-        return [(outputs.path.name, ALTERED)]
+        return [(outputs.path.name, REST_DIFFERS)]
     if found is not None and order != sorted(order):
         return [(outputs.path.name, "its rows are in another order than those of the originals")]
     return []

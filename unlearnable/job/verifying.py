@@ -25,6 +25,7 @@ from unlearnable.files import (
 from unlearnable.files.collections.collection import sha256_of
 from unlearnable.files.copying import inspected
 from unlearnable.files.pictures.picture import Samples
+from unlearnable.job import reasons
 from unlearnable.job.manifest import Manifest, Outcome, sha256
 from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
@@ -33,8 +34,6 @@ from unlearnable.job.unlisted import NOBODYS, STRANGE, beside, strangers
 from unlearnable.pixels import LINF8, Budget, level_cap
 from unlearnable.run import Run
 
-UNPROTECTED = "no picture differs from its original: nothing here is protected"
-UNCHANGED = "no pixel was changed: nothing protects it"
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
 _ROUNDING = 1e-6
 _Source = Literal["manifest", "default", "caller"]
@@ -76,7 +75,7 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
         found = _judged(_Judge.of(originals, outputs, manifest, eps), files, len(originals.items), run or Run())
     if manifest is not None or not found.unchanged or found.max_abs_delta:
         return found
-    return replace(found, bad=found.bad + 1, problems=(*found.problems, (destination.name, UNPROTECTED)))
+    return replace(found, bad=found.bad + 1, problems=(*found.problems, (destination.name, reasons.UNPROTECTED)))
 
 
 def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> Verification:
@@ -97,7 +96,7 @@ def _judged(judge: "_Judge", files: Iterable["_File"], total: int, run: Run) -> 
     except Refused as reason:
         raise ValueError(f"SRC {str(judge.originals.path)!r} {reason}") from reason
     problems = (*((v.name, v.reason) for v in wrong), *strange)
-    unchanged = sum(verdict.reason == UNCHANGED for verdict in wrong)
+    unchanged = sum(verdict.reason == reasons.UNCHANGED for verdict in wrong)
     said = str(judge.budgets[-1]), judge.budget_of
     return Verification(checked, bad + len(strange), worst, len(wrong) - bad, problems, *said, unchanged)
 
@@ -175,19 +174,19 @@ class _Judge:
 
     def _recorded(self, file: _File, outcome: Outcome) -> int:
         if outcome.status in ("failed", "waiting") or outcome.output is None:
-            raise _Missing(f"not protected: {outcome.reason or 'the job did not come to it'}")
+            raise _Missing(f"{reasons.NOT_PROTECTED}: {outcome.reason or reasons.NOT_REACHED}")
         if outcome.status == "copied":
             return self._copied(file, outcome, outcome.output)
         data = self._output(file, outcome.output)
         changed = sha256(data) != outcome.output_sha256
         if file.name not in self.sources:
-            raise _Bad("the original is no longer in SRC")
+            raise _Bad(reasons.ORIGINAL_GONE)
         original = self.originals.read(self.sources[file.name])
         if sha256(original) != outcome.source_sha256:
-            raise _Bad("the original has changed since it was protected")
+            raise _Bad(reasons.ORIGINAL_CHANGED)
         delta = self._compare(file.name, original, outcome.output, data, self.containers[0])
         if changed:
-            raise _Bad("the output has changed since it was written", delta)
+            raise _Bad(reasons.OUTPUT_CHANGED, delta)
         if outcome.max_delta not in (None, delta):
             raise _Bad(f"changed by {delta} levels, where the manifest says {outcome.max_delta}", delta)
         return self._some(delta)
@@ -199,30 +198,30 @@ class _Judge:
             raise _Bad("it is a picture, and was only copied")
         written = self._copy(file, output)
         if file.name not in self.sources:
-            raise _Bad("the original is no longer in SRC")
+            raise _Bad(reasons.ORIGINAL_GONE)
         original = sha256_of(self.originals, self.sources[file.name])
         if original != outcome.source_sha256:
-            raise _Bad("the original has changed since it was protected")
+            raise _Bad(reasons.ORIGINAL_CHANGED)
         if written != outcome.output_sha256:
-            raise _Bad("the output has changed since it was written")
+            raise _Bad(reasons.OUTPUT_CHANGED)
         if written != original or output != file.name:
-            raise _Bad("the copy differs from the original")
+            raise _Bad(reasons.COPY_DIFFERS)
         return 0
 
     def _by_name(self, file: _File) -> int:
         item = self.sources[file.name]
         if item.problem is not None:
-            raise _Missing(f"not protected: {item.problem}")
+            raise _Missing(f"{reasons.NOT_PROTECTED}: {item.problem}")
         if not is_picture_name(file.name):
             if self._copy(file, file.name) != sha256_of(self.originals, item):
-                raise _Bad("the copy differs from the original")
+                raise _Bad(reasons.COPY_DIFFERS)
             return 0
         original = self.originals.read(item)
         for container in self.containers:
             try:
                 target = decode(original, file.name, container).target
             except Refused as reason:
-                raise _Missing(f"not protected: {reason}") from None
+                raise _Missing(f"{reasons.NOT_PROTECTED}: {reason}") from None
             name = output_name(file.name, target, self.names)
             if name in self.written:
                 return self._some(self._compare(file.name, original, name, self._output(file, name), container))
@@ -244,7 +243,7 @@ class _Judge:
     def _written(self, file: _File, name: str) -> Item:
         self.places[name] = file.place
         if name not in self.written:
-            raise _Missing("its output is not there")
+            raise _Missing(reasons.OUTPUT_GONE)
         return self.written[name]
 
     def _compare(self, name: str, original: bytes, written_name: str, written: bytes, container: Container) -> int:
@@ -267,7 +266,7 @@ class _Judge:
 
     def _some(self, delta: int) -> int:
         if not delta and self.budgets[0].eps:
-            raise _Bad(UNCHANGED)
+            raise _Bad(reasons.UNCHANGED)
         return delta
 
     def _over(self, found: Change) -> str | None:

@@ -7,6 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model
 from torch import nn
 
+from unlearnable.messages import one_line
 from unlearnable.models import (
     densenet,
     mobilenet,
@@ -51,7 +52,7 @@ LEAST = 8
 """Side in pixels of the smallest images that the zoo takes."""
 
 
-def check(name: str) -> None:
+def check_model(name: str) -> None:
     """Raises ValueError for a name that cannot be built, naming what can; builds nothing.
 
     Of a `module:function` the module is imported, of a `timm/NAME` timm is.
@@ -88,8 +89,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     try:
         load_model(network, path)
     except (OSError, SafetensorError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise ValueError(f"{path} does not hold weights of this {type(network).__name__}: {said}") from None
+        raise ValueError(f"{path} does not hold weights of this {type(network).__name__}: {one_line(error)}") from None
 
 
 def _builder(name: str) -> outside.Builder:

@@ -13,6 +13,14 @@ from unlearnable.files.pictures.signals import ADDED, FORBIDDEN
 from unlearnable.job import Verification, fitting, verify
 from unlearnable.job.manifest import Manifest, Row
 from unlearnable.job.places import find_manifest
+from unlearnable.job.reasons import (
+    COPY_DIFFERS,
+    NOT_PROTECTED,
+    ORIGINAL_CHANGED,
+    ORIGINAL_GONE,
+    REST_DIFFERS,
+    UNPROTECTED,
+)
 from unlearnable.pixels import Budget
 from unlearnable.proof.learning import Trial, learned
 from unlearnable.proof.pictures import Compared, chosen, compared
@@ -79,8 +87,8 @@ def _refuse(wanted: Wanted, manifest: Manifest, found: Verification) -> None:
     """There is no protected picture that is as it was: why, in one line."""
     if not manifest.count("protected"):
         raise ValueError(f"DST {str(wanted.destination)!r} holds no protected picture: protect it first")
-    reasons = [reason for _, reason in found.problems]
-    if all("original" in reason or "not protected" in reason for reason in reasons):
+    strange = ORIGINAL_GONE, ORIGINAL_CHANGED, COPY_DIFFERS, REST_DIFFERS, UNPROTECTED
+    if all(reason in strange or reason.startswith(NOT_PROTECTED) for _, reason in found.problems):
         raise ValueError(
             f"SRC {str(wanted.source)!r} is not what {str(wanted.destination)!r} was made from: no original has the "
             "name and the hash that the manifest says"

@@ -11,7 +11,7 @@ import torch
 from unlearnable.adversaries import STANDARD, adversary
 from unlearnable.data import ImageSet, load_labelled
 from unlearnable.experiment import Evaluation, evaluate, rows_of
-from unlearnable.models import check
+from unlearnable.models import check_model
 from unlearnable.pixels import Index
 from unlearnable.proof.interval import accuracy, difference
 from unlearnable.proof.undoing import Undoing, undoing
@@ -41,7 +41,7 @@ class Trial:
         for name in self.adversaries:
             adversary(name).check()
         for name in self.models:
-            check(name)
+            check_model(name)
 
     @property
     def all(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from unlearnable.adversaries import STANDARD
 from unlearnable.files.pictures.signals import FORBIDDEN
 from unlearnable.flags import LEAST_EFFECT
+from unlearnable.messages import printable
 from unlearnable.tables.document import document
 from unlearnable.tables.grid import meaning
 from unlearnable.tables.origin import hardware, versions
@@ -91,7 +92,7 @@ def _intact(report: dict[str, Any]) -> Section:
     )
     more = len(problems) - _SHOWN
     notes = (f"and {more} more, named in report.json",) if more > 0 else ()
-    rows = tuple((Name(visible(name)), visible(reason)) for name, reason in problems[:_SHOWN])
+    rows = tuple((Name(printable(name)), printable(reason)) for name, reason in problems[:_SHOWN])
     return Section(heading, [said], Table("What is not as it was", ("file", "what is wrong"), rows, 1, notes))
 
 
@@ -102,7 +103,7 @@ def _fidelity(found: dict[str, Any]) -> list[str]:
     if found["psnr"] is not None:
         said.append(
             f"PSNR {found['psnr']:.1f} dB on average, {found['lowest_psnr']:.1f} dB at the lowest "
-            f"({code(visible(found['lowest_psnr_of']))})."
+            f"({code(printable(found['lowest_psnr_of']))})."
         )
     if found["ssim"] is not None:
         said.append(
@@ -110,7 +111,7 @@ def _fidelity(found: dict[str, Any]) -> list[str]:
             f"{_count(found['ssim_pictures'], 'picture')}."
         )
     if found["showing"]:
-        named = ", ".join(code(visible(name)) for name in found["showing_most"])
+        named = ", ".join(code(printable(name)) for name in found["showing_most"])
         said.append(
             f"On flat areas, such as a sky, of {_count(found['showing'], 'picture')} the change can be seen: {named}."
         )
@@ -267,8 +268,3 @@ def _hundred(share: float) -> str:
 
 def _count(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def visible(name: str) -> str:
-    """A name in one line of characters that can be shown."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

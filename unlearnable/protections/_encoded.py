@@ -10,7 +10,7 @@ from torch import Tensor
 from unlearnable.data import ImageSet
 from unlearnable.encoders import Encoder, Vectors, encoder
 from unlearnable.pixels import Bytes, Index, Pixels, to_float
-from unlearnable.protections._noise import read
+from unlearnable.protections._noise import take
 from unlearnable.run import Run
 
 Change = Float32[Tensor, "#n c h w"]  # of each image, or one of all
@@ -34,7 +34,7 @@ class Seen:
 
     def clean(self, rows: Index) -> Pixels:
         """Some images as 0..1, on the run's device."""
-        return to_float(read(self.images, rows, self.run))
+        return to_float(take(self.images, rows, self.run))
 
     def __call__(self, rows: Index, delta: Change | float = 0.0) -> Vectors:
         """Features (n, d) of some images with a change of 0..1 units; differentiable in it."""

@@ -1,6 +1,5 @@
 """Training a generator of perturbations, whatever it is trained for."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from unlearnable.pixels import Index, Pixels
 from unlearnable.protections._noise import drawn
 from unlearnable.run import Run
+from unlearnable.training import cosine
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ class Generating:
         for step in run.loop(self.stage, self.steps, state):
             before(step)
             self.network.train()
-            optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
+            optimiser.param_groups[0]["lr"] = self.lr * cosine(step, self.steps)
             rows = drawn(images, self.stage, step, self.batch, run)
             loss, figures = objective(rows, self.say(rows), step)
             optimiser.zero_grad(set_to_none=True)

@@ -20,7 +20,7 @@ def drawn(n: int, stage: str, step: int, batch: int, run: Run) -> Index:
     return mine[order.split(size)[part]]
 
 
-def read(table: Tensor, rows: Tensor, run: Run) -> Tensor:
+def take(table: Tensor, rows: Tensor, run: Run) -> Tensor:
     """Rows of a tensor that may lie in memory or on the run's device, on that device."""
     return table[rows.to(table.device)].to(run.at)
 
@@ -66,7 +66,7 @@ class NoisyImages:
 
     def clean(self, rows: Tensor) -> tuple[Pixels, Labels]:
         """Images as 0..1 and their labels, on the device."""
-        return to_float(read(self._images, rows, self._run)), read(self._labels, rows, self._run)
+        return to_float(take(self._images, rows, self._run)), take(self._labels, rows, self._run)
 
     def noisy(self, rows: Tensor) -> tuple[Pixels, Labels]:
         """The images with their deltas as they are now, and their labels."""
@@ -75,15 +75,15 @@ class NoisyImages:
 
     def delta(self, rows: Tensor) -> Pixels:
         """The deltas of images, on the device."""
-        owners = rows if self._owners is None else read(self._owners, rows, self._run)
-        return unpack(read(self.table, owners, self._run), self._unit)
+        owners = rows if self._owners is None else take(self._owners, rows, self._run)
+        return unpack(take(self.table, owners, self._run), self._unit)
 
     def keep(self, rows: Tensor, delta: Pixels) -> None:
         """Overwrites the deltas of images; with owners, each of theirs becomes the mean over its images."""
         if self._owners is None:
             self.table[rows.to(self.table.device)] = pack(delta, self._budget).to(self.table.device)
             return
-        owners = read(self._owners, rows, self._run)
+        owners = take(self._owners, rows, self._run)
         for owner in owners.unique():
             mean = delta[owners == owner].mean(0, keepdim=True)
             self.table[owner] = pack(mean, self._budget)[0].to(self.table.device)

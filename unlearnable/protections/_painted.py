@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from unlearnable.data import ImageSet
 from unlearnable.models.generator import Generator, Head, bounded
 from unlearnable.models.stored import restored, stored
-from unlearnable.perturbation import kind, known
+from unlearnable.perturbation import check_range, kind
 from unlearnable.pixels import Index, Labels, Pixels, to_float
-from unlearnable.protections._noise import read
+from unlearnable.protections._noise import take
 from unlearnable.run import Run
 
 
@@ -44,7 +44,7 @@ class Painted:
     @torch.no_grad()
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
         if self.classes:
-            known(labels, self.classes, "label")
+            check_range(labels, self.classes, "label")
         along = None if self.along is None else torch.tensor(self.along)
         painter = Painter(self.network, self.eps, self.head, along)
         # one at a time: convolutions of a larger batch round otherwise
@@ -74,7 +74,7 @@ class Painter:
         images = run.near(data.images)
 
         def say(rows: Index) -> Pixels:
-            x, y = to_float(read(images, rows, run)), data.labels[rows].to(run.at)
+            x, y = to_float(take(images, rows, run)), data.labels[rows].to(run.at)
             with run.autocast():
                 return x + self(x, y)
 

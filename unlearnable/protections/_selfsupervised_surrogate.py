@@ -1,6 +1,5 @@
 """What methods share whose surrogate learns without labels, in turn with the noise that makes it easy."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,7 +16,7 @@ from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import frozen, uniform
 from unlearnable.run import Run
-from unlearnable.training import Learner, Pairs, SelfSupervised, direction
+from unlearnable.training import Learner, Pairs, SelfSupervised, cosine, direction
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
     def _train(self, state: dict[str, Any], images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
         """The surrogate's turn: batches of protected images, the order going on across turns."""
         batches = self.train_batches or -(-run.share(count) // run.share(self.batch))  # as many on every rank
-        state["optimiser"].param_groups[0]["lr"] = 0.5 * self.lr * (1 + math.cos(math.pi * turn / self.rounds))
+        state["optimiser"].param_groups[0]["lr"] = self.lr * cosine(turn, self.rounds)
         losses = []
         for step in range(turn * batches, (turn + 1) * batches):
             x, _ = images.noisy(images.drawn(self.stage, step, self.batch))

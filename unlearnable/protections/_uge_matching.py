@@ -16,7 +16,7 @@ from unlearnable.data import ImageSet
 from unlearnable.models.blind import Direction, blind_to
 from unlearnable.pixels import Bytes, Index, Labels, Pixels, to_float
 from unlearnable.protections._generator_training import Settled
-from unlearnable.protections._noise import read
+from unlearnable.protections._noise import take
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
 from unlearnable.training import Authorised
@@ -98,7 +98,7 @@ class Matching(Settled):
     turns: list[int] = field(default_factory=list)
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        both = (to_float(read(self.images, rows, self.run)), protected.clamp(0, 1))
+        both = (to_float(take(self.images, rows, self.run)), protected.clamp(0, 1))
         view = [cropped(x, 4, self.run.rng("matching-view", step)) for x in both]
         y = self.labels[rows].to(self.run.at)
         losses = []

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import kind, known
+from unlearnable.perturbation import check_range, kind
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
 from unlearnable.protections._fields import Checked, Positive
 from unlearnable.protections._noise import own_noise
@@ -85,7 +85,7 @@ class Autoregressive:
     seed: int
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(labels, len(self.processes), "label")
+        check_range(labels, len(self.processes), "label")
         change = torch.zeros(x.shape, dtype=torch.float64)
         for label in labels.unique():
             mine = (labels == label).nonzero()[:, 0]

@@ -16,7 +16,6 @@ Differs from the paper:
 * the change is added in floating point and rounded once, by `release`; the published code cuts fractions off.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +24,7 @@ import torch
 from unlearnable.pixels import Pixels
 from unlearnable.protections._fields import Positive, Signed
 from unlearnable.protections.em import EM
-from unlearnable.training import Contrastive
+from unlearnable.training import Contrastive, cosine
 
 
 @dataclass(frozen=True)
@@ -61,4 +60,4 @@ class AUE(EM):
 
     def _rate(self, turn: int) -> float:
         """Down a cosine."""
-        return 0.5 * self.lr * (1 + math.cos(math.pi * turn / self.rounds))
+        return self.lr * cosine(turn, self.rounds)

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import kind, known
+from unlearnable.perturbation import check_range, kind
 from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Pixels
 from unlearnable.protections._fields import Checked, Positive
 from unlearnable.run import Run
@@ -67,7 +67,7 @@ class Filters:
     size: int
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(labels, len(self.weights), "label")
+        check_range(labels, len(self.weights), "label")
         n, channels, height, width = x.shape
         filters = self.weights[labels].repeat_interleave(channels, 0)[:, None]
         stacked = x.reshape(1, n * channels, height, width)

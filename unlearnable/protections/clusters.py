@@ -33,6 +33,7 @@ from unlearnable.protections._clusterwise import Centres, ClusterWise, clustered
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Checked, Natural, Positive
 from unlearnable.run import Run
+from unlearnable.training import cosine
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Clusters(Checked):
     ) -> dict[str, float]:
         """One pass over images: the mean loss, and the share of them that end nearest to the target's centre."""
         pattern, optimiser = state["pattern"], state["optimiser"]
-        optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        optimiser.param_groups[0]["lr"] = self.lr * cosine(epoch, self.epochs)
         wanted = (centres[target] / self.temperature).softmax(0)
         sums = torch.zeros(3, device=centres.device)
         for rows in parts:

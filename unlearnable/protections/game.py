@@ -32,7 +32,7 @@ from unlearnable.models import build
 from unlearnable.models.generator import Generator
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
 from unlearnable.protections._fields import Natural, Positive, Staged
-from unlearnable.protections._noise import drawn, read
+from unlearnable.protections._noise import drawn, take
 from unlearnable.protections._painted import Painted, Painter
 from unlearnable.run import Run
 from unlearnable.training import doubled, forward
@@ -89,7 +89,7 @@ class Game(Staged):
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
         for step in run.loop(self.stage, steps, state):
             rows = doubled(drawn(len(data), self.stage, step, self.batch, run))
-            figures = self.turn(paint, victim, to_float(read(images, rows, run)), read(labels, rows, run), run)
+            figures = self.turn(paint, victim, to_float(take(images, rows, run)), take(labels, rows, run), run)
             leader.step()
             follower.step()
             run.report(self.stage, step + 1, steps, figures)

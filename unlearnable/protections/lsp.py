@@ -22,7 +22,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import kind, known
+from unlearnable.perturbation import check_range, kind
 from unlearnable.pixels import LINF8, Budget, Index, Labels, Pixels
 from unlearnable.protections._fields import Checked, Positive
 from unlearnable.protections._noise import own_noise
@@ -76,7 +76,7 @@ class Patches:
     seed: int
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(labels, len(self.centres), "label")
+        check_range(labels, len(self.centres), "label")
         noise = own_noise("lsp", index, (self.centres.shape[1],), self.seed)
         points = torch.stack([z @ self.spread[k] + self.centres[k] for z, k in zip(noise, labels, strict=True)])
         grid = -(-self.size // self.patch)

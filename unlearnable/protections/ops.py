@@ -22,7 +22,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import kind, known
+from unlearnable.perturbation import check_range, kind
 from unlearnable.pixels import UNBOUNDED, Budget, Index, Labels, Pixels, to_float
 from unlearnable.protections._fields import Checked
 from unlearnable.run import Run
@@ -75,7 +75,7 @@ class Dots:
     size: int
 
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
-        known(labels, len(self.places), "label")
+        check_range(labels, len(self.places), "label")
         colour, where = self.places[labels] // self.size**2, self.places[labels] % self.size**2
         values = _COLOURS[colour].to(x).transpose(1, 2)
         return x.flatten(2).scatter(2, where[:, None].expand(-1, 3, -1).to(x.device), values).view(x.shape)

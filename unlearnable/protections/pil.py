@@ -33,6 +33,7 @@ from unlearnable.protections._fields import Checked, Natural, Positive, Share
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, cropped, descend, uniform
 from unlearnable.run import Run
+from unlearnable.training import cosine
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class PIL(Checked):
         network = nn.Sequential(nn.Flatten(), *layers).to(run.at)
         optimiser = torch.optim.SGD(network.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay)
         for epoch in run.loop("pil-surrogate", self.epochs, {"network": network, "optimiser": optimiser}):
-            optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+            optimiser.param_groups[0]["lr"] = self.lr * cosine(epoch, self.epochs)
             total = 0.0
             for part, rows in enumerate(run.batches(len(data), self.batch, run.rng("pil-order", epoch))):
                 x, y = to_float(data.images[rows].to(run.at)), data.labels[rows].to(run.at)

@@ -34,7 +34,7 @@ from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._uge_matching import Combine, Granularity, Matching, Scope, Trajectory, unseen
 from unlearnable.run import Run
-from unlearnable.training import Authorised, given
+from unlearnable.training import Authorised, authorised_networks
 
 _FORMS: dict[str, dict[str, Any]] = {
     "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
@@ -108,7 +108,7 @@ class UGE(Staged):
         """Algorithm 1; ranks share batches and take the mean of their gradients. Bundles are kept beside the result."""
         if (unknown := int((data.labels < 0).sum())) or not len(data):
             raise ValueError(f"{unknown} of {len(data)} images have no label: UGE needs images with labels")
-        networks = given(self, data, run)
+        networks = authorised_networks(self, data, run)
         along = unseen(networks, data, run) if self.blind else None
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
         with run.seeded(f"{self.stage}-init"):

@@ -12,7 +12,7 @@ def origin(records: Sequence[Result]) -> list[tuple[str, str]]:
     """What the records say of themselves, each thing once."""
     about = [record.provenance for record in records]
     dates = sorted({str(one.get("date", "not recorded")) for one in about})
-    fits = {(record.cell.fit, record.measured.get("fit_seconds", 0.0)) for record in records}  # cells share them
+    fits = {(record.cell.fit_name, record.measured.get("fit_seconds", 0.0)) for record in records}  # cells share them
     seconds = sum(taken for _, taken in fits) + sum(record.measured.get("train_seconds", 0.0) for record in records)
     return [
         ("Records", str(len(records))),

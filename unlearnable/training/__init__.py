@@ -4,7 +4,7 @@ from unlearnable.training.authorised import Authorised as Authorised
 from unlearnable.training.contrastive import Contrastive as Contrastive
 from unlearnable.training.handed import Form as Form
 from unlearnable.training.handed import Handed as Handed
-from unlearnable.training.handing import given as given
+from unlearnable.training.handing import authorised_networks as authorised_networks
 from unlearnable.training.handing import handed_out as handed_out
 from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import divergence as divergence
@@ -24,6 +24,7 @@ from unlearnable.training.parts import Purifier as Purifier
 from unlearnable.training.parts import RecipeChange as RecipeChange
 from unlearnable.training.parts import Step as Step
 from unlearnable.training.parts import Teacher as Teacher
+from unlearnable.training.parts import cosine as cosine
 from unlearnable.training.parts import cross_entropy as cross_entropy
 from unlearnable.training.pgd import attack as attack
 from unlearnable.training.pgd import direction as direction

@@ -36,7 +36,7 @@ def handed_out(method: Handing, classes: Sequence[str], size: int, seed: int) ->
     return [Authorised.drawn(recipe.having(one), classes, size, seed) for one in handed]
 
 
-def given(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
+def authorised_networks(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
     """The networks of bundles; where there are none, those that this seed hands out, and their bundles are written down
     beside the result. Raises ValueError where a bundle cannot be read, or is for other images or classes.
     """

@@ -123,9 +123,14 @@ class CropFlip(Augmentation):
         return padded[image, :, rows, columns].permute(0, 3, 1, 2)
 
 
+def cosine(step: int, steps: int) -> float:
+    """The share of the peak rate at a step: from all of it down to none."""
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
 def one_cycle(step: int, steps: int) -> float:
     """The share of the peak rate at a step: up in a straight line for a quarter of them, then down a cosine."""
     warm = max(1, steps // 4)
     if step < warm:
         return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    return cosine(step - warm, max(1, steps - warm))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.data import ImageSet
-from unlearnable.models import build, check, load_weights, usual_lr
+from unlearnable.models import build, check_model, load_weights, usual_lr
 from unlearnable.packs import weights_file
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
@@ -116,7 +116,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raises ValueError where the model or its weights are not to be had, before any data is."""
-        check(self.model)
+        check_model(self.model)
         if self.init is not None:
             weights_file(self.init)
 

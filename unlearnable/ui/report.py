@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from unlearnable import __version__
 from unlearnable.job.manifest import Row
+from unlearnable.messages import printable
 from unlearnable.visibility import NOTICEABLE
 
 REPORT = "unlearnable-report.txt"
@@ -63,16 +64,11 @@ def _cells(row: Row) -> list[str]:
     if found.status == "protected":
         named = [] if found.output == row.name else [f"as {found.output}"]
         noted = [f"({'; '.join(found.notes)})"] if found.notes else []
-        return [plain(row.name), plain(" ".join(["protected", *named, *noted])), psnr, str(found.max_delta)]
+        return [printable(row.name), printable(" ".join(["protected", *named, *noted])), psnr, str(found.max_delta)]
     said = {"copied": "not a picture: copied as it is", "waiting": "not done: stopped before"}
-    return [plain(row.name), plain(said.get(found.status, f"not protected: {found.reason}")), "", ""]
+    return [printable(row.name), printable(said.get(found.status, f"not protected: {found.reason}")), "", ""]
 
 
 def _line(cells: Sequence[str]) -> str:
     name, became, psnr, delta = cells
     return f"{name}: {became}" + (f", PSNR {psnr} dB, largest change {delta}" if delta else "")
-
-
-def plain(text: str) -> str:
-    """In one line that can be shown and sent: control characters and lone surrogates escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -8,10 +8,11 @@ from typing import Any
 import gradio as gr
 
 from unlearnable.files import Refused
+from unlearnable.messages import printable
 from unlearnable.run import Run
 from unlearnable.ui import effect, views
 from unlearnable.ui.protecting import Done, Wanted, methods, protect_uploads
-from unlearnable.ui.report import counted, plain, table
+from unlearnable.ui.report import counted, table
 from unlearnable.ui.sessions import Session, Sessions
 from unlearnable.ui.uploads import Limits, Upload
 from unlearnable.ui.work import Work
@@ -85,7 +86,7 @@ class ProtectTab(Tab):
         done = work.result
         if not isinstance(done, Done):
             return [*_ended(work), *[gr.skip()] * 5]
-        choices = [(plain(row.name), row.id) for row in done.protected]
+        choices = [(printable(row.name), row.id) for row in done.protected]
         first = choices[0][1] if choices else None
         return [
             *_ended(work, counted(done.rows, done.summary is None) + _unlisted(done)), _link(session, done),
@@ -152,7 +153,7 @@ def _running(work: Work[Any] | None) -> list[Any]:
 def _ended(work: Work[Any], said: str = "") -> list[Any]:
     """The same, once it is over."""
     words = {"done": said, "stopped": "Cancelled: nothing was kept.", "refused": f"Not done: {work.said}"}
-    value = plain(words.get(work.status, _BROKEN))
+    value = printable(words.get(work.status, _BROKEN))
     return [
         "", gr.update(value=value, visible=True), gr.update(active=False), gr.update(interactive=True),
         gr.update(interactive=False),

@@ -1,0 +1,13 @@
+"""What `verify` finds wrong with a file, word for word: whoever asks which it was compares with these."""
+
+NOT_PROTECTED = "not protected"
+"""Begins a reason that says why not."""
+NOT_REACHED = "the job did not come to it"
+OUTPUT_GONE = "its output is not there"
+OUTPUT_CHANGED = "the output has changed since it was written"
+ORIGINAL_GONE = "the original is no longer in SRC"
+ORIGINAL_CHANGED = "the original has changed since it was protected"
+COPY_DIFFERS = "the copy differs from the original"
+REST_DIFFERS = "labels, columns or arrays beside the pictures are not those of the originals"
+UNCHANGED = "no pixel was changed: nothing protects it"
+UNPROTECTED = "no picture differs from its original: nothing here is protected"
