@@ -183,9 +183,9 @@ def test_relabelling_keeps_classes_whole(small: ImageSet) -> None:
     [
         ({"rate": 0.0}, "rate must be above 0"),
         ({"seeds": 0}, "seeds must be 1 or more"),
-        ({"relabelling": "means:3"}, "kmeans:20"),
-        ({"relabelling": "kmeans:20"}, "K counts groups of classes and must be 2 to 9 for 10 classes, .* kmeans:2"),
-        ({"relabelling": "kmeans:10"}, "must be 2 to 9 for 10 classes"),
+        ({"relabel": "means:3"}, "kmeans:20"),
+        ({"relabel": "kmeans:20"}, "K counts groups of classes and must be 2 to 9 for 10 classes, .* kmeans:2"),
+        ({"relabel": "kmeans:10"}, "must be 2 to 9 for 10 classes"),
         ({"adversaries": ("wizard",)}, "adversary must be one of standard"),
         ({"models": ("gpt",)}, "model must be one of cnn"),
     ],

@@ -107,8 +107,8 @@ class ClassWise:
 @kind
 @dataclass(frozen=True, eq=False)
 class Lent:
-    """Deltas found for other images: class k gets those of class pairs[k, 0], and what those of pairs[k, 1] add where
-    that is another; of a class's deltas each image has the one that its row comes to. Serves images never seen.
+    """Deltas found for other images: class k takes those of class pairs[k, 0], plus those of pairs[k, 1] where the two
+    differ; of the deltas of a class, row i takes number i modulo how many there are. Serves images never seen.
 
     delta: sorted by the class they were found for, class c from starts[c] to before starts[c + 1].
     """

@@ -89,7 +89,7 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
         clean, protected, test = loaded.clean, loaded.protected, loaded.test
         evaluation = experiment.evaluate(
             clean, protected, test, adversaries=adversaries, models=models, seeds=args.seeds, rate=args.rate,
-            relabelling=args.relabel, epochs=args.epochs, run=run,
+            relabel=args.relabel, epochs=args.epochs, run=run,
         )  # fmt: skip
     if args.out is not None:
         tables.write(evaluation, Path(args.out), tables.examples(clean, protected))

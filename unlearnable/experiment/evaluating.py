@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from unlearnable import labelling
 from unlearnable.adversaries import AUTHORISED, STANDARD, adversary, stops_early
 from unlearnable.data import ImageSet
 from unlearnable.experiment.mixing import as_long, clean_part, mix
 from unlearnable.flags import doubts, fell_apart
-from unlearnable.labelling import groups_of, relabel
 from unlearnable.metrics import measured
 from unlearnable.provenance import provenance
 from unlearnable.run import Run
@@ -67,22 +67,22 @@ def evaluate(
     models: Sequence[str] = ("cnn",),
     seeds: int = 1,
     rate: float = 1.0,
-    relabelling: str | None = None,
+    relabel: str | None = None,
     epochs: int | None = None,
     run: Run,
 ) -> Evaluation:
     """Trains every adversary's every model on clean and on protected images, k seeds each; tests on clean images.
 
     rate: the share of images taken from the protected set, the rest clean; the clean part alone is then a control.
-    relabelling: labels of the adversary's own, such as "kmeans:K" (`labelling.groups_of`). epochs: not the recipe's.
+    relabel: labels of the adversary's own, such as "kmeans:K" (`labelling.groups_of`). epochs: not the recipe's.
     Raises ValueError where the sets do not fit together or a value is not allowed.
     """
     check(clean, protected, test, seeds, rate, adversaries)
     recipes = [(name, model, adversary(name, Recipe.usual(model, epochs))) for name in adversaries for model in models]
     change = measured(clean, protected)
-    if relabelling is not None:
-        groups = groups_of(relabelling, clean, run.seed)
-        clean, protected, test = (relabel(part, groups) for part in (clean, protected, test))
+    if relabel is not None:
+        groups = labelling.groups_of(relabel, clean, run.seed)
+        clean, protected, test = (labelling.relabel(part, groups) for part in (clean, protected, test))
     published = mix(clean, protected, rate, run)
     rows = []
     flags: set[str] = set()
@@ -100,7 +100,7 @@ def evaluate(
     run.report("evaluate", len(recipes) * seeds, len(recipes) * seeds)
     sizes = {"images": len(clean), "tests": len(test), "classes": len(test.classes), "side": clean.size}
     flags |= {flag for name, model, _ in recipes for flag in flags_of(rows_of(rows, name, model), sizes)}
-    asked = {"rate": rate, "relabelling": relabelling, "epochs": epochs, "seeds": seeds}
+    asked = {"rate": rate, "relabel": relabel, "epochs": epochs, "seeds": seeds}
     return Evaluation(tuple(rows), tuple(sorted(flags)), change, provenance(run) | asked, sizes)
 
 

@@ -32,6 +32,7 @@ from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
 from unlearnable.protections._fields import Checked, Natural, Positive, Share
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import Term, cropped, descend, uniform
+from unlearnable.protections._surrogate import check_classes
 from unlearnable.run import Run
 from unlearnable.training import cosine
 
@@ -65,8 +66,7 @@ class PIL(Checked):
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Batch by batch, each with all its steps: images do not depend on one another."""
-        if len(data.classes) < 2:
-            raise ValueError("pil needs at least 2 classes: its noise says which of them an image belongs to")
+        check_classes("pil", data)
         images = NoisyImages(data, self.budget, run)
         surrogate = self._surrogate(data, run)
         for part, parts, rows in images.parts("pil", self.batch):

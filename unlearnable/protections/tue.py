@@ -33,6 +33,7 @@ from unlearnable.perturbation import Perturbation
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.protections._fields import Natural
 from unlearnable.protections._selfsupervised_surrogate import SelfSupervisedSurrogate
+from unlearnable.protections._surrogate import check_classes
 from unlearnable.run import Run
 from unlearnable.training import Pairs
 
@@ -79,8 +80,7 @@ class TUE(SelfSupervisedSurrogate):
         return self.ssl_weight > 0
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
-        if len(data.classes) < 2:
-            raise ValueError("tue needs at least 2 classes: its noise says which of them an image belongs to")
+        check_classes(self.stage, data)
         return super().fit(data, run)
 
     def loss(self, pairs: Pairs | None, x: Pixels, delta: Pixels, y: Labels, run: Run, *moment: int) -> Tensor:

@@ -55,8 +55,8 @@ def rates(tier: str) -> list[Cell]:
 
 
 def victims(tier: str) -> list[Cell]:
-    """Optimised protections on the network that most are made with and on two others, three seeds; one where a victim
-    takes a quarter of an hour.
+    """Optimised protections on the network that most are made with and on two others, three seeds; one seed where
+    training a victim takes a quarter of an hour.
     """
     cells = [_cell(tier, method, "standard", seed) for seed in range(3) for method in (CLEAN, *OPTIMISED)]
     return [

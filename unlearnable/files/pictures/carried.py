@@ -21,7 +21,7 @@ def collect(image: Image.Image, data: bytes, kind: str, plan: opening.Plan) -> t
     """
     meta, notes = _collected(image, data, kind, plan)
     if meta.icc and shows(meta.icc):
-        raise Refused("a picture lies in its colour profile: embed the plain profile, or none")
+        raise Refused("its colour profile contains a picture: embed the plain profile, or none")
     meta, said = colour.fitted(meta, plan)
     return meta, [*notes, *said]
 

@@ -88,7 +88,7 @@ def _directory(block: bytes, order: str, at: int, budget: list[int], depth: int)
             continue
         start = place if size <= 4 else int(struct.unpack_from(order + "I", block, place)[0])
         budget[0] -= size
-        # Overlapping values could make a small file claim gigabytes; well-formed ones fit into the file # together.
+        # Overlapping values could make a small file claim gigabytes; well-formed ones fit into the file together.
         if budget[0] < 0 or start + size > len(block):
             raise Refused(f"damaged TIFF directory: tag {tag} lies outside the file")
         tags[tag] = Entry(kind, count, _little(block[start : start + size], kind, order))
