@@ -26,6 +26,8 @@ UNFIT = {"imagenette-64": "resnet18", "places20-64": "resnet18", "imagenette-128
 """The victim that the quick tier leaves out where it keeps the full resolution, and a cell takes a core up to an hour:
 ResNet-18 does so below 128 pixels, ResNet-20 always.
 """
+CHEAP = ("random", "clusters:quick")
+"""What the quick tier measures with the cheapest victim alone."""
 SHIPPED = "one_for_all:shipped"
 ELSEWHERE: dict[str, dict[str, float | None]] = {
     "quick": {"one_for_all:discriminant-quick": None, "clusters:quick": None},
@@ -45,6 +47,7 @@ def universal(tier: str) -> list[Cell]:
         for name, epochs in STRANGERS[tier].items()
         if tier == "full" or UNFIT.get(name) != model
         for cell in (*_plain(name, epochs), *_elsewhere(tier, name, epochs))
+        if tier == "full" or model == VICTIMS[tier][0] or cell.protection not in CHEAP
     ]
 
 
