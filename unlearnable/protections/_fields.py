@@ -6,6 +6,7 @@ rate, a size, a divisor), 0 to 1 where `Share`, anything finite where `Signed`. 
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -43,7 +44,7 @@ class Checked:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the field, what is allowed and what it holds."""
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
+        for name, hint in _hints(type(self)).items():
             value = getattr(self, name, None)
             if get_origin(hint) is Literal:
                 _check_word(name, value, get_args(hint))
@@ -58,6 +59,12 @@ class Staged(Checked):
     def stage(self) -> str:
         """What its random numbers and checkpoints are called by."""
         return type(self).__name__.lower()
+
+
+@cache
+def _hints(method: type) -> dict[str, Any]:
+    """Of a class: tables make its instances by the thousand."""
+    return get_type_hints(method, include_extras=True)
 
 
 def _check_word(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
