@@ -44,7 +44,7 @@ class Checked:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the field, what is allowed and what it holds."""
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name, None)
             if get_origin(hint) is Literal:
                 _check_word(name, value, get_args(hint))
