@@ -21,9 +21,10 @@ from unlearnable.data import ImageSet, blank
 from unlearnable.models import MODELS, build
 from unlearnable.models.stored import stored
 from unlearnable.run import Run, scratch_of, write_atomically
+from unlearnable.training.classifier import Classifier
 from unlearnable.training.contrastive import Contrastive
 from unlearnable.training.parts import Augmentation, CropFlip
-from unlearnable.training.recipe import Classifier, Recipe
+from unlearnable.training.recipe import Recipe
 
 FORMAT = 1
 BUNDLE, WEIGHTS = "bundle.json", "initial.safetensors"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,6 @@ from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run
 from unlearnable.training.handed import Handed
 from unlearnable.training.network import Images, forward
-
-if TYPE_CHECKING:
-    from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -83,14 +80,6 @@ class EarlyStop:
         rows = torch.randperm(tests, generator=run.rng("early-stop"))
         own = max(1, min(self.images, tests // 5))
         return rows[:own], rows[own:]
-
-
-class RecipeChange(ABC):
-    """Changes a recipe as a whole: more than one part of it, or its numbers."""
-
-    @abstractmethod
-    def change(self, recipe: "Recipe") -> "Recipe":
-        """The recipe with the change. Raises ValueError where the two do not go together."""
 
 
 def cross_entropy(network: nn.Module, x: Pixels, y: Labels, step: Step) -> tuple[Tensor, Tensor]:

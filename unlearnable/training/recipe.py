@@ -1,9 +1,10 @@
 """Recipe: the numbers and parts of one training, and the loop."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from unlearnable.data import ImageSet
 from unlearnable.models import build, check_model, load_weights, usual_lr
 from unlearnable.packs import weights_file
 from unlearnable.run import Run
+from unlearnable.training.classifier import Classifier, Trial
 from unlearnable.training.handed import Handed
-from unlearnable.training.network import Images, as_pixels, classes_given, doubled, predict
+from unlearnable.training.network import Images, as_pixels, doubled, predict
 from unlearnable.training.parts import (
     Augmentation,
     CropFlip,
@@ -23,7 +25,6 @@ from unlearnable.training.parts import (
     Loss,
     Objective,
     Purifier,
-    RecipeChange,
     Step,
     cross_entropy,
     one_cycle,
@@ -32,25 +33,12 @@ from unlearnable.training.probing import linear_probe, neighbours
 from unlearnable.training.selfsupervised import SelfSupervised
 
 
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """A trained network, and how its accuracy went: one entry an epoch.
+class RecipeChange(ABC):
+    """Changes a recipe as a whole: more than one part of it, or its numbers."""
 
-    early_epoch, early_acc: the epoch that early stopping chooses, and its accuracy on test images it was not chosen on.
-    diverged: the loss was not finite any more, and training ended there.
-    checkpoints: the network as it was after the epochs that were asked for. probes: of one that learned without labels,
-    what its features are worth on test images: of a linear probe and of nearest neighbours, fitted on clean and on the
-    given images.
-    """
-
-    network: nn.Module
-    train_acc: tuple[float, ...]
-    test_acc: tuple[float, ...]
-    early_epoch: int | None = None
-    early_acc: float | None = None
-    diverged: bool = False
-    checkpoints: tuple[nn.Module, ...] = ()
-    probes: dict[str, float] = field(default_factory=dict)
+    @abstractmethod
+    def change(self, recipe: "Recipe") -> "Recipe":
+        """The recipe with the change. Raises ValueError where the two do not go together."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +145,7 @@ class Recipe:
         if self.stop is not None and (test is None or len(test) < 2):
             raise ValueError("early stopping chooses on clean test images: give at least 2")
         images, labels = self.purified(data, run).to(run.at), data.labels.to(run.at)
-        trial = None if test is None else _Trial(self._purified_test(test, run), test.labels, self.stop, run)
+        trial = None if test is None else Trial(self._purified_test(test, run), test.labels, self.stop, run)
         network = self.start(data, run) if begin is None else begin
         loss = cross_entropy if self.objective is None else self.objective.start(data, run, self.teacher)
         steps = -(-len(data) // self.batch) * self.epochs
@@ -181,7 +169,7 @@ class Recipe:
                 run.stop("train", self.epochs, state, "the loss was no number")
                 break
         checkpoints = tuple(copy.eval() for copy in kept)
-        return replace(_classifier(state.get("best", network).eval(), curves), checkpoints=checkpoints)
+        return replace(Classifier.of(state.get("best", network).eval(), curves), checkpoints=checkpoints)
 
     def _without_labels(
         self, learner: SelfSupervised, data: ImageSet, run: Run, test: ImageSet | None, clean: ImageSet | None
@@ -268,15 +256,6 @@ class Recipe:
         return float(right) / len(images) if math.isfinite(total) else math.nan
 
 
-def _classifier(network: nn.Module, curves: dict[str, list[float]]) -> Classifier:
-    own, rest = curves["own_acc"], curves["rest_acc"]
-    best = own.index(max(own)) if own else None
-    diverged = math.isnan(curves["train_acc"][-1])
-    train = [0.0 if math.isnan(value) else value for value in curves["train_acc"]]
-    early = None if best is None or math.isnan(rest[best]) else rest[best]
-    return Classifier(network, tuple(train), tuple(curves["test_acc"]), best, early, diverged)
-
-
 def _features(network: nn.Module, images: Images, run: Run) -> Tensor:
     """What a network without its head gives for images, as numbers in any case."""
     return predict(network, images, run).nan_to_num(0.0, 0.0, 0.0)
@@ -284,16 +263,3 @@ def _features(network: nn.Module, images: Images, run: Run) -> Tensor:
 
 def _share(found: Tensor, labels: Tensor) -> float:
     return round(float((found == labels).float().mean()), 4)
-
-
-class _Trial:
-    """The test after every epoch: on all images, on the adversary's few, and on the others."""
-
-    def __init__(self, images: Images, labels: Tensor, stop: EarlyStop | None, run: Run) -> None:
-        self.images, self.labels, self.run = images, labels, run
-        self.own, self.rest = (stop or EarlyStop()).split(len(labels), run)
-
-    def judge(self, network: nn.Module, curves: dict[str, list[float]]) -> None:
-        right = (classes_given(network, self.images, self.run) == self.labels).float()
-        for name, rows in (("test_acc", slice(None)), ("own_acc", self.own), ("rest_acc", self.rest)):
-            curves[name].append(float(right[rows].mean()))

@@ -28,7 +28,7 @@ from unlearnable.files.collections.item import (
 )
 from unlearnable.files.refused import Refused, refusing
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o644
 _ENCRYPTED = 0x1
 _FREELY, _TIMES = 64 << 20, 100  # a compressed archive may unpack to so many bytes, or to so many times its size
@@ -282,7 +282,7 @@ def pack_zip(out: IO[bytes], files: Iterable[tuple[str, Path]]) -> None:
     """Stores the files uncompressed, in the given order, under the given names, with a fixed date."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, path in files:
-            info = zipfile.ZipInfo(name, _EPOCH)
+            info = zipfile.ZipInfo(name, EPOCH)
             info.create_system = 3
             info.external_attr = (stat.S_IFREG | _FILE_MODE) << 16
             info.file_size = path.stat().st_size

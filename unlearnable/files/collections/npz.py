@@ -16,15 +16,15 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from unlearnable.files.collections.archives import EPOCH
 from unlearnable.files.collections.arrays import Arrays, Stack
 from unlearnable.files.collections.collection import Staged
 from unlearnable.files.collections.digests import digest
+from unlearnable.files.collections.item import BLOCK
 from unlearnable.files.marks import OVERLAP, shows
 from unlearnable.files.refused import Refused, refusing
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _DAMAGE = (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError)
-_COPY = 1 << 20
 _PICTURES = {"x", "image", "images", "img", "imgs", "data", "picture", "pictures"}
 _LABELS = ("y", "label", "labels", "target", "targets", "fine_labels")
 _NO_PICTURES = {"y", "label", "labels", "target", "targets", "mask", "masks", "seg", "segmentation"}
@@ -77,7 +77,7 @@ class Npz(Arrays):
         stacks = {stack.name: stack for stack in self.stacks}
         with zipfile.ZipFile(out, "w") as archive:
             for array in self._arrays.values():
-                info = zipfile.ZipInfo(array.member.filename, _EPOCH)
+                info = zipfile.ZipInfo(array.member.filename, EPOCH)
                 info.compress_type, info.file_size = array.member.compress_type, array.member.file_size
                 with archive.open(info, "w") as member:
                     if array.name in stacks:
@@ -85,7 +85,7 @@ class Npz(Arrays):
                             member.write(part)
                     else:
                         with self._zip.open(array.member) as source:
-                            shutil.copyfileobj(source, member, _COPY)
+                            shutil.copyfileobj(source, member, BLOCK)
 
     def kept(self) -> str | None:
         """All other arrays, and the names and shapes of those of pictures."""
@@ -102,7 +102,7 @@ class Npz(Arrays):
         """A digest of an array that is written as it is. Raises `Refused` where it holds a picture, in whatever way."""
         held, before = hashlib.sha256(), b""
         with self._zip.open(array.member) as member:
-            while part := member.read(_COPY):
+            while part := member.read(BLOCK):
                 if shows(before + part):
                     raise Refused(f"has a picture inside its array {array.name!r}, and nobody would protect that")
                 held.update(part)
@@ -244,7 +244,7 @@ def _mapped(archive: zipfile.ZipFile, array: _Array) -> NDArray[np.uint8]:
     if array.member.file_size > free:
         raise _Unfit(f"unpacks to {array.member.file_size:,} bytes, {free:,} are free in {tempfile.gettempdir()}")
     with tempfile.TemporaryFile() as file, archive.open(array.member) as packed:
-        shutil.copyfileobj(packed, file, _COPY)
+        shutil.copyfileobj(packed, file, BLOCK)
         file.flush()
         if 0 in array.shape:
             return np.zeros(array.shape, np.uint8)
