@@ -61,7 +61,7 @@ def test_k_means_adds_up_in_one_order_whatever_the_threads(monkeypatch: pytest.M
             threads.extend(found["num_threads"] for found in threadpool_info() if found["user_api"] == "openmp")
             return super().fit(points)
 
-    monkeypatch.setattr(labelling, "KMeans", Watched)
+    monkeypatch.setattr("sklearn.cluster.KMeans", Watched)
     points = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
     with threadpool_limits(4):
         labelling.kmeans(points, 2, seed=0)

@@ -8,12 +8,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from sklearn.cluster import KMeans
-from sklearn.metrics import calinski_harabasz_score, silhouette_score
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
@@ -21,6 +20,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 from unlearnable.data import ImageSet
 from unlearnable.encoders import encoder
 from unlearnable.pixels import PART, Labels, to_float
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 Points = Float32[Tensor, "n d"]
 
@@ -31,8 +33,10 @@ def cluster(data: ImageSet, k: int, seed: int) -> Labels:
     return _parted(points, min(k, len(np.unique(points.numpy(), axis=0))), seed)
 
 
-def kmeans(points: Points, k: int, seed: int) -> KMeans:
+def kmeans(points: Points, k: int, seed: int) -> "KMeans":
     """Fitted, the best of four starts. On one thread: several add up their parts in the order in which they finish."""
+    from sklearn.cluster import KMeans  # loaded here: it takes a second, and few need it
+
     with threadpool_limits(1):
         return KMeans(k, n_init=4, random_state=seed).fit(points.numpy())
 
@@ -76,6 +80,8 @@ def scores(points: Points, counts: Sequence[int], seed: int) -> list[dict[str, f
     sse: sum of squared distances to the centres; silhouette: -1..1, higher is better; calinski_harabasz: higher is
     better. Every k must be 2 to n - 1.
     """
+    from sklearn.metrics import calinski_harabasz_score, silhouette_score
+
     found = []
     for k in counts:
         fitted = kmeans(points, k, seed)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -135,6 +134,8 @@ def grouped(
 
     Raises ValueError where all are one.
     """
+    from sklearn.cluster import MiniBatchKMeans  # loaded here: it takes a second, and few need it
+
     if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
         raise ValueError(
             f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
