@@ -19,7 +19,7 @@ from unlearnable.encoders.words import Words
 from unlearnable.models.layers import Bicubic
 from unlearnable.models.mobilenet import FEATURES
 from unlearnable.models.pretrained import Body
-from unlearnable.models.stored import stored
+from unlearnable.models.stored import stored, weightless
 from unlearnable.pixels import Pixels
 from unlearnable.run import Run, write_atomically
 
@@ -111,7 +111,7 @@ def load(folder: Path = SHIPPED) -> Mini:
     try:
         config = json.loads((folder / CONFIG).read_text())
         sizes = Sizes(**{name: int(config[name]) for name in asdict(Sizes())})
-        with torch.device("meta"):  # neither time nor random numbers for weights that are replaced
+        with weightless():
             network = Dual(sizes)
         network.load_state_dict({k: v.float() for k, v in load_file(folder / WEIGHTS).items()}, assign=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

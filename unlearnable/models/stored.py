@@ -1,10 +1,12 @@
 """The weights of a network as they are kept on disk, and a network of such weights."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -17,8 +19,25 @@ def stored(network: nn.Module, half: bool = True) -> dict[str, Tensor]:
 
 def restored(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
     """The network that `build` makes, frozen, with stored weights in float32; none are drawn first."""
-    with torch.device("meta"):
+    with weightless():
         network = build()
     floats = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
     network.load_state_dict(floats, assign=True)
     return network.eval().requires_grad_(False)
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """Networks built in here have weights that take no memory, no time and no random numbers: others replace them."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out what PyTorch would load all of its compiler for, a second, where weights hold no numbers."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else named["tensor"]
+        return (torch.empty if function is torch.eye else function)(*args, **named)

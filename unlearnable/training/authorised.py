@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from unlearnable.data import ImageSet, blank
 from unlearnable.models import MODELS, build
-from unlearnable.models.stored import stored
+from unlearnable.models.stored import stored, weightless
 from unlearnable.run import Run, scratch_of, write_atomically
 from unlearnable.training.classifier import Classifier
 from unlearnable.training.contrastive import Contrastive
@@ -279,7 +279,7 @@ def _expected(model: str, count: int, size: int) -> dict[str, Tensor]:
     Raises ValueError where there is no such network.
     """
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), weightless():
             return build(model, count, size).state_dict()
     except (RuntimeError, TypeError, OverflowError):  # PyTorch's words for a number beyond its own
         raise ValueError(f"{model} cannot be built for {str(count)[:20]} classes and {str(size)[:20]} pixels") from None
