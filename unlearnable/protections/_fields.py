@@ -7,6 +7,7 @@ rate, a size, a divisor), 0 to 1 where `Share`, anything finite where `Signed`. 
 import math
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral, Real
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -80,6 +81,6 @@ def _check_number(name: str, value: Any, hint: Any) -> None:
         number, allowed = get_args(kind) if get_origin(kind) is Annotated else (kind, _USUAL.get(kind))
         if not isinstance(allowed, Within):
             continue
-        if isinstance(value, bool) or not isinstance(value, int if number is int else int | float):
+        if isinstance(value, bool) or not isinstance(value, Integral if number is int else Real):
             raise ValueError(f"{name} must be a {'whole number' if number is int else 'number'}, got {value!r}")
         allowed.check(name, value)
