@@ -20,7 +20,7 @@ class Within:
     most: float = math.inf
     above: bool = False
 
-    def check(self, name: str, value: int | float) -> None:
+    def check(self, name: str, value: Any) -> None:
         """Raises ValueError for a number outside, naming the field."""
         if math.isfinite(value) and self.least <= value <= self.most and not (self.above and value == self.least):
             return
