@@ -9,7 +9,8 @@
 
 Differs from the paper: the worst of an image's copies is found without gradients and then trained on alone, which costs
 K + 3 passes instead of 3 K; batch normalisation thus sees the chosen copies, as at K = 1. They are chosen in
-evaluation mode, in published code in training mode.
+evaluation mode, in published code in training mode. Every copy is a call of the policy, which draws one operation a
+call; of the published code one file does so and another calls it once for all copies.
 """
 
 from dataclasses import dataclass
