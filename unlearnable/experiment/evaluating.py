@@ -111,7 +111,10 @@ def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifi
     early = None if victim.early_acc is None else round(victim.early_acc, 4)
     alone = round(_reached(name, part), 4) if part else None
     gauge, own = victim.probes.get("probe_clean"), round(control.train_acc[-1], 4)
-    return Row(name, model, seed, clean, protected, best, train, early, alone, gauge, own)
+    return Row(
+        name, model, seed, clean, protected, best, train, early_protected_acc=early, clean_part_acc=alone,
+        clean_probe_acc=gauge, clean_train_acc=own,
+    )  # fmt: skip
 
 
 def _reached(name: str, victim: Classifier) -> float:

@@ -132,13 +132,23 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
             card.write(destination, manifest, identity.named(choice), run, carded)
-            return Summary(
-                manifest.count("protected"), manifest.count("copied"), manifest.count("failed"), manifest.max_delta(),
-                time.monotonic() - began, job.method, str(choice.budget), worked, manifest.path,
-                *manifest.showing(NOTICEABLE, _NAMED), manifest.noted(ADDED) if job.signals else None,
-                manifest.noted(GREY), *(manifest.unchanged(_NAMED) if choice.budget.eps else (0, ())),
-                *_strange(destination, manifest), manifest.renamed(),
-            )  # fmt: skip
+            return _summary(job, choice, destination, manifest, worked, time.monotonic() - began)
+
+
+def _summary(
+    job: Job, choice: Choice, destination: Destination, manifest: Manifest, worked: int, seconds: float
+) -> Summary:
+    showing, shown_most = manifest.showing(NOTICEABLE, _NAMED)
+    unchanged, unchanged_named = manifest.unchanged(_NAMED) if choice.budget.eps else (0, ())
+    strange, strange_named = _strange(destination, manifest)
+    return Summary(
+        protected=manifest.count("protected"), copied=manifest.count("copied"), failed=manifest.count("failed"),
+        max_abs_delta=manifest.max_delta(), seconds=seconds, method=job.method, eps=str(choice.budget), worked=worked,
+        manifest=manifest.path, showing=showing, shown_most=shown_most,
+        signalled=manifest.noted(ADDED) if job.signals else None, grey=manifest.noted(GREY),
+        unchanged=unchanged, unchanged_named=unchanged_named, strange=strange, strange_named=strange_named,
+        renamed=manifest.renamed(),
+    )  # fmt: skip
 
 
 def _prepare(

@@ -65,9 +65,12 @@ def _done(done: dict[str, Any]) -> list[str]:
     by = f"unlearnable {done['version']} on {done['date']}" if done["version"] else "an earlier version, not recorded"
     bound = _bound(done)
     said = [f"{_count(done['protected'], 'picture')} protected with {method}, {bound}, by {by}; seed {done['seed']}."]
-    left = [f"{_count(done['copied'], 'other file')} copied as they were"] * bool(done["copied"])
-    left += [f"{_count(done['failed'], 'file')} could not be protected and are not there"] * bool(done["failed"])
-    left += [f"the job did not come to {_count(done['waiting'], 'file')}"] * bool(done["waiting"])
+    became = {
+        "copied": f"{_count(done['copied'], 'other file')} copied as they were",
+        "failed": f"{_count(done['failed'], 'file')} could not be protected and are not there",
+        "waiting": f"the job did not come to {_count(done['waiting'], 'file')}",
+    }
+    left = [words for name, words in became.items() if done[name]]
     said += [f"{'; '.join(left).capitalize()}."] if left else []
     if done["signals"]:
         said.append(

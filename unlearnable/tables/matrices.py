@@ -67,7 +67,9 @@ def worst(grid: Grid) -> Table:
         change = "-" if there.change is None else signed(there.change)
         usual = "-" if standard is None else spread(standard.values)
         missing = [row for row in grid.rows if row not in found]
-        measured = f"{len(found)} of {len(grid.rows)}" + f", not {', '.join(missing)}" * (0 < len(missing) <= NAMED)
+        measured = f"{len(found)} of {len(grid.rows)}"
+        if 0 < len(missing) <= NAMED:
+            measured += f", not {', '.join(missing)}"
         rows.append((Name(column), Name(adversary), spread(there.values), change, usual, measured))
     head = (
         "protection",
