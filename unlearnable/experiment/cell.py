@@ -41,9 +41,10 @@ class Cell:
     @property
     def key(self) -> str:
         """A hash of the cell and of what its names stand for: a changed default is another cell, measured anew."""
-        method = self.method and describe(self.method)
-        begun = {} if self.method is None or (weights := shipped_weights(self.method)) is None else {"weights": weights}
-        return hashed({"cell": meaning(self), "recipe": meaning(self.recipe), "method": method} | begun)
+        method = self.method
+        begun = {} if method is None or (weights := shipped_weights(method)) is None else {"weights": weights}
+        made = method and describe(method)
+        return hashed({"cell": meaning(self), "recipe": meaning(self.recipe), "method": made} | begun)
 
     @property
     def method(self) -> Protection | None:
