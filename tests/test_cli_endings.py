@@ -1,5 +1,6 @@
 """How a command ends: stopped, out of room, by a bug or as a process; and what it says then."""
 
+import io
 import json
 import os
 import signal
@@ -68,13 +69,14 @@ def test_a_refusal_that_nobody_caught_is_one_line(
     assert "unlearnable: cannot be read from the archive" in refused(command("protect", photos, "out"))
 
 
-def test_a_name_that_standard_output_cannot_write_is_escaped(photos: Path, tmp_path: Path) -> None:
-    there = photos.rename(tmp_path / "\u732b\udcff")
-    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2]), "PYTHONIOENCODING": "latin-1"}
-    line = [sys.executable, "-m", "unlearnable", "protect", there, tmp_path / "out", "--method", "lsp", "--quiet"]
-    ended = subprocess.run(line, capture_output=True, check=False, env=environment, timeout=120)
-    assert (ended.returncode, ended.stderr) == (0, b"")
-    assert rb"\u732b\udcff" in ended.stdout
+def test_a_name_that_standard_output_cannot_write_is_escaped(
+    command: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, said = photos.rename(tmp_path / "\u732b\udcff"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="latin-1"))
+    ended = command("protect", there, tmp_path / "out", "--method", "lsp", "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    assert rb"\u732b\udcff" in said.getvalue()
 
 
 def test_whatever_a_library_prints_stays_out_of_the_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,18 +90,16 @@ def test_whatever_a_library_prints_stays_out_of_the_answer(command: Command, mon
     assert "loading" in ended.err
 
 
-def started(*words: str) -> subprocess.CompletedProcess[str]:
+def test_as_a_process_it_protects_and_loads_nothing_slow_for_it(photos: Path, tmp_path: Path) -> None:
+    """As it does where nothing is asked for but pictures: PyTorch's compiler and scikit-learn take a second each."""
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    line = [sys.executable, "-m", "unlearnable", *words]
-    return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=120)
-
-
-def test_as_a_process_it_protects(photos: Path, tmp_path: Path) -> None:
-    ended = started("protect", str(photos), str(tmp_path / "out"), "--method", "lsp", "--json")
+    line = [sys.executable, "-X", "importtime", "-m", "unlearnable", "protect", photos, tmp_path / "out", "--json"]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert list(json.loads(ended.stdout)) == PROTECT_KEYS
-    ended = started("protect", str(photos), str(tmp_path / "out"), "--method", "lsp", "--json")
-    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
+    assert "unlearnable.protections" in loaded
+    assert loaded.isdisjoint({"torch._dynamo", "sympy", "sklearn", "kornia", "matplotlib"})
 
 
 def test_a_closed_pipe_is_quiet() -> None:
@@ -131,8 +131,8 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_in_the_middle_keeps_what_was_done(tmp_path: Path) -> None:
-    for i in range(60):  # large enough that the signal comes before the end
+def test_ctrl_c_in_the_middle_keeps_what_was_done(command: Command, tmp_path: Path) -> None:
+    for i in range(30):  # and large enough that the signal comes before the end
         picture(tmp_path / "many" / f"{i}.png", i, (800, 600))
     out = tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
@@ -147,5 +147,5 @@ def test_ctrl_c_in_the_middle_keeps_what_was_done(tmp_path: Path) -> None:
         said, complaint = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "")
     assert complaint == "stopped: the same command with --resume goes on where it stopped\n"
-    resumed = started(*words, "--resume", "--json")
-    assert (resumed.returncode, json.loads(resumed.stdout)["protected"]) == (0, 60)
+    resumed = command(*words, "--resume", "--json")
+    assert (resumed.code, resumed.json["protected"]) == (0, 30)
