@@ -43,24 +43,19 @@ print(json.dumps(ended))
 """
 
 LENET = ("--model", "lenet", "--epochs", "1", "--batch", "16")
-WORKS = {
-    "looking": [["list"], ["doctor"], ["protect", "--help"], ["tables", "records"]],
-    "protecting": [
-        ["protect", "photos", "out"], ["verify", "photos", "out"], ["verify", "out"], ["report", "photos", "out"],
-        ["protect", "photos", "marked", "--signals", "--card"],
-    ],
-    "fitting": [
-        ["fit", "lsp", "clean", "fitted"], ["protect", "clean", "protected", "--method", "fitted"],
-        ["fit", "one_for_all", "photos", "own", "--init", "shipped", "--steps", "1"], ["export", "own", "own.onnx"],
-        ["evaluate", "clean", "protected", "test", "--epochs", "1", "--adversaries", "standard,jpeg"],
-    ],
-    "authorising": [
-        ["authorise", "create", "bundle", "--classes", "clean", *LENET], ["authorise", "key", "key.pem"],
-        ["authorise", "sign", "bundle", "clean", "--key", "key.pem", "--policy", "policy.txt", "--test", "test"],
-        ["authorise", "verify", "bundle", "clean"], ["authorise", "inspect", "bundle"],
-        ["authorise", "train", "bundle", "clean", "network", "--test", "test"],
-    ],
-}  # fmt: skip
+WORKS = [
+    ["list"], ["doctor"], ["protect", "--help"], ["tables", "records"],
+    ["protect", "photos", "out"], ["verify", "photos", "out"], ["verify", "out"], ["report", "photos", "out"],
+    ["protect", "photos", "marked", "--signals", "--card"],
+    ["fit", "lsp", "clean", "fitted"], ["protect", "clean", "protected", "--method", "fitted"],
+    ["fit", "one_for_all", "photos", "own", "--init", "shipped", "--steps", "1"], ["export", "own", "own.onnx"],
+    ["evaluate", "clean", "protected", "test", "--epochs", "1", "--adversaries", "standard,jpeg"],
+    ["authorise", "create", "bundle", "--classes", "clean", *LENET], ["authorise", "key", "key.pem"],
+    ["authorise", "sign", "bundle", "clean", "--key", "key.pem", "--policy", "policy.txt", "--test", "test"],
+    ["authorise", "verify", "bundle", "clean"], ["authorise", "inspect", "bundle"],
+    ["authorise", "train", "bundle", "clean", "network", "--test", "test"],
+]  # fmt: skip
+DATA_THAT_IS_NOT_THERE = ["bench", "main", "--out", "measured", "--seeds", "1"]
 SAYS_WHAT_TO_BRING = {
     "a CLIP of the hub": (
         ["fit", "clusters", "photos", "fitted", "--encoder", "clip:openai/clip-vit-base-patch32"],
@@ -101,10 +96,12 @@ def offline(folder: Path, commands: Sequence[Sequence[str]], before: Sequence[st
     return json.loads(done.stdout), noted.read_text().splitlines() if noted.exists() else []
 
 
-@pytest.mark.parametrize("what", WORKS)
-def test_it_works_without_a_network_and_asks_nobody(folder: Path, what: str) -> None:
-    ended, noted = offline(folder, WORKS[what])
-    assert [(words, end) for words, end in zip(WORKS[what], ended, strict=True) if end[0] != 0] == []
+def test_it_works_without_a_network_and_asks_nobody(folder: Path) -> None:
+    ended, noted = offline(folder, [*WORKS, DATA_THAT_IS_NOT_THERE])
+    code, out, err = ended.pop()
+    assert [(words, end) for words, end in zip(WORKS, ended, strict=True) if end[0] != 0] == []
+    assert (code, out) == (2, "")
+    assert "UNLEARNABLE_DATA" in err
     assert noted == []
 
 
@@ -116,13 +113,6 @@ def test_what_only_the_web_has_is_named_in_one_line(folder: Path) -> None:
         assert err.count("\n") == 1, err
         assert named in err
     assert noted, "the hub and the address are asked, so attempts are noted where there are any"
-
-
-def test_data_sets_that_are_not_there_are_named(folder: Path) -> None:
-    ((code, out, err),), noted = offline(folder, [["bench", "main", "--out", "measured", "--seeds", "1"]])
-    assert (code, noted) == (2, [])
-    assert out == ""
-    assert "UNLEARNABLE_DATA" in err
 
 
 @pytest.mark.slow
