@@ -38,7 +38,7 @@ def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_it_writes_protects_trains_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_writes_protects_trains_and_shows_and_replaces_only_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert list(said) == KEYS
@@ -55,22 +55,17 @@ def test_it_writes_protects_trains_and_shows(capsys: pytest.CaptureFixture[str])
     with Image.open(said["pictures"][1]) as china, Image.open(out / "photographs" / "original" / "china.jpg") as one:
         assert china.height == one.height
         assert china.width >= 3 * one.width
-
-
-@pytest.mark.usefixtures("few")
-def test_it_says_what_was_and_what_was_not_shown_and_replaces_only_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--out", "here"]) == 0
-    said = capsys.readouterr().out
-    assert "accuracy on clean test digits" in said
+    (out / "mine.txt").write_text("keep me")
+    (out / "digits/clean/0/stale.png").write_bytes(b"")
+    assert main(["demo", "--out", str(out)]) == 0
+    assert (out / "mine.txt").read_text() == "keep me"
+    assert not (out / "digits/clean/0/stale.png").exists()
+    shown = capsys.readouterr().out
+    assert "accuracy on clean test digits" in shown
     for words in ("raises the cost of training", "Not shown", "cannot undo what was already collected", "few-seeds"):
-        assert words in " ".join(said.split())
+        assert words in " ".join(shown.split())
     for word in ("irreversible", "undetectable", "protects from", "certified", "survives"):
-        assert word not in said
-    Path("here/mine.txt").write_text("keep me")
-    Path("here/digits/clean/0/stale.png").write_bytes(b"")
-    assert main(["demo", "--out", "here", "--quiet"]) == 0
-    assert Path("here/mine.txt").read_text() == "keep me"
-    assert not Path("here/digits/clean/0/stale.png").exists()
+        assert word not in shown
 
 
 @pytest.mark.usefixtures("few")
