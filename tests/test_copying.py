@@ -203,8 +203,8 @@ def test_no_collection_copies_what_packs_or_holds_a_picture(tmp_path: Path) -> N
 def test_a_film_is_copied_without_being_in_memory(tmp_path: Path) -> None:
     """It was held twice by every core: once as read, once as read back."""
     put(tmp_path / "src/0.png", PNG)
-    put(tmp_path / "src/film.mp4", bytes(48 << 20))
-    write_tar(tmp_path / "in.tar", [("0.png", PNG), ("film.mp4", bytes(48 << 20))])
+    put(tmp_path / "src/film.mp4", bytes(24 << 20))
+    write_tar(tmp_path / "in.tar", [("0.png", PNG), ("film.mp4", bytes(24 << 20))])
     packed(tmp_path / "src", tmp_path / "in.zip")
     for source in ("src", "in.tar", "in.zip"):
         tracemalloc.start()
@@ -212,7 +212,7 @@ def test_a_film_is_copied_without_being_in_memory(tmp_path: Path) -> None:
         assert verify(tmp_path / source, tmp_path / f"out-{source}").bad == 0
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert used < 24 << 20, (source, used)
+        assert used < 12 << 20, (source, used)
 
 
 def test_a_file_above_the_limit_of_pictures_is_copied_all_the_same(
