@@ -5,6 +5,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from runpy import run_path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -45,13 +47,16 @@ def test_federated() -> None:
 
 def test_the_python_of_the_readme() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert run("-c", code + "\nprint(len(protected))") == "1200\n"
+    made: dict[str, Any] = {}
+    exec(code, made)
+    assert len(made["protected"]) == 1200
 
 
 def test_the_tables_of_the_readme_are_those_of_the_records() -> None:
     run("-m", "benchmarks.readme", "--check")
 
 
+@pytest.mark.slow
 def test_transmission(tmp_path: Path) -> None:
     said = run("examples/transmission.py", str(tmp_path / "root"))
     received, theirs = map(float, re.findall(r"verified and trained: (0\.\d+); the protector had (0\.\d+)", said)[0])
@@ -62,3 +67,8 @@ def test_transmission(tmp_path: Path) -> None:
     sent = {path.name for path in (tmp_path / "root" / "to-receiver").iterdir()}
     assert sent == {"bundle", "pictures", "owner.pub"}
     assert not list((tmp_path / "root" / "to-receiver").rglob(".unlearnable"))
+
+
+@pytest.mark.parametrize(("name", "holds"), [("federated", "in_pencil"), ("transmission", "protector")])
+def test_what_only_the_slow_tests_run_finds_all_that_it_imports(name: str, holds: str) -> None:
+    assert callable(run_path(str(ROOT / "examples" / f"{name}.py"))[holds])
