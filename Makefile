@@ -19,11 +19,11 @@ demo: install
 	$(BIN)/unlearnable demo
 
 test: install
-	$(BIN)/python -m pytest -n auto -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 
 test-slow: install
 	$(BIN)/pip install --quiet --editable '.[slow]' --constraint constraints.txt
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: install
 	$(BIN)/ruff format --check .
