@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
@@ -19,17 +20,29 @@ def run(*command: str) -> str:
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
-def test_protect_folder(tmp_path: Path) -> None:
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs one as a script, in this process, which has loaded what it needs: what it prints."""
+
+    def run(name: str, *words: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        run_path(str(ROOT / "examples" / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_protect_folder(example: Callable[..., str], tmp_path: Path) -> None:
     for label in ("china", "flower"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         Image.fromarray(load_sample_image(f"{label}.jpg")).save(tmp_path / "photos" / label / "a.jpg")
-    said = run("examples/protect_folder.py", str(tmp_path / "photos"), str(tmp_path / "protected"))
+    said = example("protect_folder.py", str(tmp_path / "photos"), str(tmp_path / "protected"))
     assert "2 protected, 0 failed, largest change 8 levels" in said
     assert "2 checked, 0 bad, 0 missing" in said
 
 
-def test_measure() -> None:
-    assert len(re.findall(r"accuracy on clean test images 0\.\d+", run("examples/measure.py", "lsp"))) == 3
+def test_measure(example: Callable[..., str]) -> None:
+    assert len(re.findall(r"accuracy on clean test images 0\.\d+", example("measure.py", "lsp"))) == 3
 
 
 @pytest.mark.slow
