@@ -32,7 +32,7 @@ def make_key(path: Path) -> tuple[Path, str]:
         raise ValueError(f"KEY {str(path)!r} is a folder: name a file, such as key.pem")
     beside = path.with_suffix(".pub")
     if path == beside:
-        raise ValueError(f"KEY {str(path)!r} ends in .pub, as the public key beside it does: name another file, such as key.pem")
+        raise ValueError(f"KEY {str(path)!r} ends in .pub, as its public key does: name another file, such as key.pem")
     if taken := [file for file in (path, beside) if os.path.lexists(file)]:
         raise ValueError(f"KEY {str(taken[0])!r} is there already: name another file, such as key.pem")
     key = Ed25519PrivateKey.generate()
