@@ -95,6 +95,34 @@ def test_one_step_of_cp_is_the_papers_step(scope: str, small: ImageSet, run: Run
     assert (after - before).abs().max() > 0.5 / 255
 
 
+@pytest.mark.parametrize(("ssl", "csd"), [(1.0, 0.0), (1000.0, 1.0)])
+def test_one_step_of_tue_is_the_papers_step(ssl: float, csd: float, small: ImageSet, run: Run) -> None:
+    """Down the learner's loss of two views and down the discriminant, each by its weight."""
+    method = TUE(ssl_weight=ssl, csd_weight=csd, **SMALL | {"steps": 1})  # type: ignore[arg-type]
+    seen: list[tuple[Pairs, Tensor]] = []
+
+    class Watched(TUE):
+        def _search(self, judge: Pairs, images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
+            seen.append((judge, images.delta(torch.arange(count)).clone()))
+            return super()._search(judge, images, count, run, turn)
+
+    Watched(**vars(method)).fit(small, run)
+    (judge, before), (_, after) = seen
+    rows = torch.randperm(96, generator=run.rng("watched-noise-order", 0))
+    x, y = to_float(small.images)[rows], small.labels[rows]
+    delta = before[rows].requires_grad_()
+    views = method.teaching.views((x + delta).clamp(0, 1), run, "watched", 0, 0)
+    learned, apart = judge.loss(*views, run, both=True)[0], separability(delta, y)
+    pulls = [torch.autograd.grad(value, delta, retain_graph=True)[0] for value in (learned, apart)]
+    gradient = ssl * pulls[0] + csd * pulls[1]
+    wanted = (x + (before[rows] - 0.8 / 255 * gradient.sign()).clamp(-8 / 255, 8 / 255)).clamp(0, 1) - x
+    sure = gradient.abs() > 1e-4 * gradient.abs().max()
+    assert sure.float().mean() > 0.5
+    assert torch.allclose(after[rows][sure], wanted[sure], atol=LINF8.eps / 127)
+    against = (csd * pulls[1] - ssl * pulls[0]).sign() != gradient.sign()
+    assert against.float().mean() > 0.1 or not csd, "one of the two hides the other"
+
+
 def test_noise_begins_uniform_within_the_budget_for_images_and_for_classes(small: ImageSet, run: Run) -> None:
     """That of a class is one draw, not the mean over its images, which would be all but nothing."""
     grey = small.with_images(torch.full_like(small.images, 128))

@@ -12,7 +12,7 @@ from jobs import folder, job, manifest, noise, packed, put, tree
 from unlearnable.files import Destination
 from unlearnable.job import Halted, Job, name_clashes, protect, protecting, worker
 from unlearnable.job import manifest as manifests
-from unlearnable.job.manifest import Manifest
+from unlearnable.job.manifest import Manifest, Outcome
 from unlearnable.run import Cancelled, Progress, Run
 
 
@@ -115,6 +115,43 @@ def test_a_job_that_is_stopped_can_be_resumed(tmp_path: Path, how: str, monkeypa
     assert not (dst / ".unlearnable" / "scratch").exists()
     assert job(source, dst, resume=True).worked == 24 - done
     assert tree(dst) == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+def test_nothing_is_recorded_before_it_is_on_disk_for_good(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the manifest says is done must be there after a power cut: outputs, and what is packed of them."""
+    source, dst = folder(tmp_path / "src"), tmp_path / f"dst{suffix}"
+    synced, lasting, known = set[int](), list[set[str]](), set[str]()
+    fsync, record, commit, replace = os.fsync, Manifest.record, Manifest.commit, os.replace
+
+    def on_disk(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        fsync(file)
+
+    def told(self: Manifest, row: int, outcome: Outcome) -> None:
+        record(self, row, outcome)
+        if outcome.output is not None:
+            known.add(outcome.output)
+
+    def last(self: Manifest) -> None:
+        root = self.path.parent.parent
+        assert all((root / name).stat().st_ino in synced for name in known if (root / name).exists())
+        lasting.append(set(known))
+        commit(self)
+
+    def placed(old: str | Path, new: str | Path) -> None:
+        assert Path(new) != dst or os.stat(old).st_ino in synced
+        replace(old, new)
+
+    monkeypatch.setattr(protecting, "_BATCH", 3)
+    for owner, name, spy in ((os, "fsync", on_disk), (Manifest, "record", told), (Manifest, "commit", last),
+                             (os, "replace", placed)):  # fmt: skip
+        monkeypatch.setattr(owner, name, spy)
+    job(packed(source, tmp_path / "src.zip") if suffix else source, dst)
+    assert sorted({len(names) for names in lasting}) == [0, 3, 6, 8]
+    assert not suffix or dst.stat().st_ino in synced
 
 
 @pytest.mark.parametrize(("code", "said"), [

@@ -130,6 +130,19 @@ def test_lsp_is_linearly_separable_and_sample_wise_noise_is_not(small: ImageSet,
     assert separability("random") < 0.4
 
 
+@pytest.mark.parametrize(("name", "draws"), [("random", 96), ("random:class", 10)])
+def test_random_noise_is_eps_up_or_down_at_every_value_and_as_often_one_as_the_other(
+    name: str, draws: int, small: ImageSet, run: Run
+) -> None:
+    grey, method = small.with_images(torch.full_like(small.images, 128)), protection(name)
+    change = apply(method.fit(grey, run), grey, method.budget, run).images.int() - 128
+    assert change.unique().tolist() == [-8, 8]
+    different = change.flatten(1).unique(dim=0)
+    assert len(different) == draws
+    assert ((different > 0).float().mean(1) - 0.5).abs().max() < 0.08, "four deviations of 768 fair draws"
+    assert abs(float((different > 0).float().mean()) - 0.5) < 0.02
+
+
 def test_class_filters_are_the_papers_convolution(small: ImageSet, run: Run) -> None:
     fitted = protection("class_filters").fit(small, run)
     assert isinstance(fitted, Filters)

@@ -12,6 +12,7 @@ from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened, stored
 from PIL import Image
 
 from unlearnable.files import decode, encode, matches, output_name, stems
+from unlearnable.files.pictures import picture as reading
 
 
 def independent(data: bytes, folder: Path, name: str) -> np.ndarray:
@@ -82,6 +83,26 @@ def test_lossy_formats_become_png_with_the_decoded_samples(kind, mode, kept, tmp
     assert np.array_equal(independent(out, tmp_path, "out.png")[..., :colours], planes)
     if kept == "RGBA":
         assert np.array_equal(np.asarray(reopened(out))[..., 3], expected[..., 3])
+
+
+@pytest.mark.parametrize(("kind", "mode", "kept"), [
+    ("PNG", "RGB", "RGB"), ("PNG", "LA", "LA"), ("PNG", "P", "RGB"), ("PNG", "I;16", "I;16"), ("JPEG", "RGB", "RGB"),
+    ("TIFF", "CMYK", "CMYK"), ("WEBP", "RGBA", "RGBA"),
+])  # fmt: skip
+def test_large_pictures_are_read_in_bands_and_every_row_is_where_it_was(kind, mode, kept, monkeypatch):
+    monkeypatch.setattr(reading, "_BAND_PIXELS", 5 * SIZE[0])  # nine bands, the last of three rows
+    data = stored(picture(mode), kind)
+    original, planes, out = protected(data, "a" + SUFFIX[kind])
+    before = Image.open(BytesIO(data))
+    expected = np.asarray(before if kept == "I;16" else before.convert(kept)).reshape(SIZE[1], SIZE[0], -1)
+    colours = planes.shape[2]
+    assert np.array_equal(original.planes, ~expected[..., :colours] if kept == "CMYK" else expected[..., :colours])
+    assert original.aside is None or np.array_equal(original.aside, expected[..., colours])
+    other = planes.copy()
+    other[-1, -1, 0] ^= 1
+    assert "samples" in str(matches(original, other, out, output_name("a", original.target, {}))), (
+        "the last band counts"
+    )
 
 
 def test_cmyk_jpeg_becomes_cmyk_tiff_with_k_untouched():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from unlearnable.pixels import (
     Budget,
     amplified,
+    beyond,
     eps_text,
     level_cap,
     levels_changed,
@@ -81,6 +82,35 @@ def test_sixteen_bits_keep_to_the_budget_in_either_way_of_reading_them() -> None
         released = release(stored, stored / 65535 + sign * 0.5, budget, 16)
         assert levels_changed(stored, released, 16) == 8
         assert ((released >> 8) - (stored >> 8)).abs().max() <= 8, "a reader that keeps the high byte"
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_what_lies_on_the_bound_is_within_it_and_one_level_over_is_not(norm: str, sign: int) -> None:
+    budget = Budget(norm, 8 / 255)  # type: ignore[arg-type]
+    before = torch.full((3, 3, 4, 5), 100, dtype=torch.uint8)
+    after = (before.int() + sign * 8).to(torch.uint8)
+    assert not beyond(before, after, budget)
+    after[2, 1, 3, 4] += sign  # of one value of one image
+    assert beyond(before, after, budget)
+    assert not beyond(before, after, Budget("none", 1.0))
+
+
+def test_an_l2_budget_may_be_spent_unevenly_but_not_on_another_image() -> None:
+    before = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
+    after = before.clone()
+    after[0, :, :2, :2] += 16
+    assert not beyond(before, after, Budget("l2", 8 / 255)), "a quarter of the values, twice the bound"
+    assert beyond(before, after, Budget("linf", 8 / 255))
+    after[0, 0, 3, 3] += 1
+    assert beyond(before, after, Budget("l2", 8 / 255))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_bound_of_sixteen_bits_is_that_of_eight(norm: str) -> None:
+    budget, before = Budget(norm, 8 / 255), torch.full((1, 1, 4, 4), 30_000, dtype=torch.int32)  # type: ignore[arg-type]
+    assert not beyond(before, before + 8 * 257, budget, 16)
+    assert beyond(before, before - 9 * 257, budget, 16)
 
 
 def test_no_budget_rounds_and_clamps() -> None:

@@ -162,15 +162,18 @@ def test_ranks_that_share_clusters_find_what_one_process_finds(together: Path, e
         assert torch.allclose(found["delta"], one["delta"], atol=1e-4)
 
 
-@pytest.mark.parametrize(("job", "alike"), [("shortcut", -1.0), ("discriminant", 0.3), ("told", 0.1), ("blind", -1.0)])
-def test_a_generator_is_trained_together(job: str, alike: float, together: Path, eyes: str) -> None:
-    """Both ranks end with one generator. Batch norms see half a batch each, and for a shortcut crops are drawn
-    otherwise: only towards concepts, and where gradients match, do two processes go where one does, as far as the first
-    steps of Adam tell (0 is chance).
-    """
+@pytest.mark.parametrize("job", ["shortcut", "discriminant", "told", "blind"])
+def test_both_ranks_end_with_one_generator(job: str, together: Path) -> None:
     first, second = both(together, job)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert likeness(job, first, eyes) > alike
+
+
+@pytest.mark.parametrize(("job", "alike"), [("discriminant", 0.3), ("told", 0.1)])
+def test_a_generator_goes_where_one_process_takes_it(job: str, alike: float, together: Path, eyes: str) -> None:
+    """As far as the first steps of Adam tell (0 is chance). Not so for a shortcut: its crops are drawn otherwise, and
+    the batch norms of its networks see half a batch each.
+    """
+    assert likeness(job, both(together, job)[0], eyes) > alike
 
 
 def test_the_command_line_fits_on_several_ranks(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.packs import digits
 from unlearnable.pixels import LINF8, Budget, to_float
-from unlearnable.protections import protection
+from unlearnable.protections import _robust_surrogate, protection
 from unlearnable.protections._pgd import descend, frozen, uniform
 from unlearnable.protections._robust_surrogate import RobustSurrogate
+from unlearnable.protections._surrogate import Surrogate
+from unlearnable.protections.sem import SEM
 from unlearnable.run import Progress, Run
 from unlearnable.score import ScoreTraining
 from unlearnable.training import CropFlip
@@ -136,10 +138,43 @@ def test_what_the_paper_watches_is_reported_and_falls(name: str, small: ImageSet
     assert sum(figure["error"] for figure in figures[-5:]) < sum(figure["error"] for figure in figures[:5])
 
 
-def test_without_a_radius_nothing_is_attacked(small: ImageSet, run: Run) -> None:
-    """rem and sem become one method there: noise against a surrogate that is trained as usual."""
-    found = [delta_of(method_of(name, radius=0.0, views=1), small, run) for name in ("rem", "sem")]
-    assert found[0].shape == found[1].shape
+@pytest.mark.parametrize("radius", [0.0, 4 / 255])
+@pytest.mark.parametrize("name", ["rem", "sem", "collapse"])
+def test_a_surrogate_is_trained_where_it_does_worst_and_without_a_radius_as_usual(
+    name: str, radius: float, small: ImageSet, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every one of the iterations, at a rate that falls to a tenth every `decay` of them."""
+    attacked: list[tuple[int, Tensor]] = []
+    trained: list[tuple[Tensor, float]] = []
+    real, step = _robust_surrogate.attack, Surrogate.step
+
+    def watched(network: nn.Module, x: Tensor, y: Tensor, ball: Budget, steps: int, *rest: Any) -> Tensor:
+        assert ball == Budget("linf", radius)
+        attacked.append((steps, real(network, x, y, ball, steps, *rest)))
+        return attacked[-1][1]
+
+    def stepped(self: Surrogate, x: Tensor, *rest: Any) -> None:
+        step(self, x, *rest)
+        trained.append((x, self.optimiser.param_groups[0]["lr"]))
+
+    monkeypatch.setattr(_robust_surrogate, "attack", watched)
+    monkeypatch.setattr(Surrogate, "step", stepped)
+    own = {"rem": {"inner_steps": 1}, "sem": {}, "collapse": {"term": "none"}}[name]
+    method = method_of(name, radius=radius, views=1, **own)
+    method.fit(small, run)
+    worst = [moved for steps, moved in attacked if steps == method.attack_steps]  # others are the noise's own
+    assert len(worst) == (4 if radius else 0)
+    assert bool(attacked) == bool(radius)
+    assert all(x is moved for (x, _), moved in zip(trained, worst, strict=bool(radius)))
+    assert [lr for _, lr in trained] == pytest.approx([0.1, 0.1, 0.01, 0.01])
+
+
+def test_without_a_radius_rem_and_sem_are_one_method(
+    small: ImageSet, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise against a surrogate that is trained as usual; but for what their random numbers are called by."""
+    monkeypatch.setattr(SEM, "stage", "rem")
+    assert torch.equal(*(delta_of(method_of(name, radius=0.0, views=1), small, run) for name in ("rem", "sem")))
 
 
 def test_the_score_network_stays_beside_the_fit_for_the_next_one(run: Run, tmp_path: Path) -> None:

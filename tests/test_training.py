@@ -7,13 +7,14 @@ import pytest
 import torch
 from fits import resumed
 from safetensors.torch import save_model
+from torch import nn
 
 from unlearnable.adversaries import adversary
 from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.packs import digits
 from unlearnable.run import Run
-from unlearnable.training import Contrastive, CropFlip, Recipe, accuracy, predict
+from unlearnable.training import Contrastive, CropFlip, Recipe, accuracy, classifier, predict
 
 QUICK = Recipe(model="lenet", epochs=4, lr=0.03, augment=(CropFlip(1, flip=False),))
 
@@ -72,6 +73,27 @@ def test_a_purifier_that_is_there_twice_works_twice(small: ImageSet, run: Run, t
     few, recipe = small.subset(torch.arange(4)), adversary("purify:steps=1+purify:noise=0.1,steps=1", QUICK)
     kept, free = (recipe.purified(few, replace(run, directory=folder)) for folder in (tmp_path, None))
     assert torch.equal(kept, free)
+
+
+@pytest.mark.parametrize(("name", "changed"), [("standard", False), ("jpeg", False), ("grayscale", True)])
+def test_test_images_are_changed_only_by_what_whoever_uses_the_network_does_too(
+    name: str, changed: bool, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of images whose class is their colour, a network of grey ones knows nothing; JPEG leaves them coloured."""
+    labels, seen = torch.arange(24) % 3, list[torch.Tensor]()
+    colours = 200 * torch.eye(3, dtype=torch.uint8)[labels]
+    data = ImageSet(colours[:, :, None, None].expand(-1, -1, 16, 16).contiguous(), labels, ("red", "green", "blue"))
+    given = classifier.classes_given
+
+    def watched(network: nn.Module, images: torch.Tensor, run: Run) -> torch.Tensor:
+        seen.append(images)
+        return given(network, images, run)
+
+    monkeypatch.setattr(classifier, "classes_given", watched)
+    adversary(name, replace(QUICK, epochs=2)).train(data, run, data)
+    assert len(seen) == 2
+    assert all(torch.equal(images, data.images) != changed for images in seen)
+    assert all(torch.equal(images[:, :1].expand(-1, 3, -1, -1), images) == changed for images in seen)
 
 
 def test_one_test_image_leaves_none_to_measure_early_stopping_on(small: ImageSet, run: Run) -> None:
