@@ -25,7 +25,7 @@ WRONG = {
     'protections.protection("one_for_all", generator="big")': "generator must be 'small' or 'published', got 'big'",
     'protections.protection("one_for_all", targets_from="x")': "targets_from must be 'clean' or 'protected', got 'x'",
     'protections.protection("tap", goal="both")': "goal must be 'targeted' or 'untargeted', got 'both'",
-    'protections.protection("class_filters", kernel=4)': "kernel must be odd and at least 1, got 4",
+    'protections.protection("class_filters", kernel=4)': "kernel must be odd, got 4",
     'packs.load_dataset("mnist")': "data set must be one of digits, cifar10-quick",
     'adversaries.adversary("wizard")': "adversary must be one of standard",
     'models.build("alexnet", 10, 32)': "model must be one of cnn, lenet",

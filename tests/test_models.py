@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnable.data import load_labelled
-from unlearnable.models import MODELS, build, check, layers
+from unlearnable.models import MODELS, build, check_model, layers
 from unlearnable.models.pretrained import Pretrained, Same, load_pretrained
 from unlearnable.pixels import to_float
 from unlearnable.training import Recipe
@@ -177,14 +177,14 @@ def test_the_border_of_a_transformers_image_is_grey() -> None:
     ],
 )
 def test_names_that_cannot_be_built(name: str, said: str) -> None:
-    for asked in (lambda: check(name), lambda: build(name, 10, 32)):
+    for asked in (lambda: check_model(name), lambda: build(name, 10, 32)):
         with pytest.raises(ValueError, match=said):
             asked()
 
 
 def test_names_that_can_be_built() -> None:
     for name in MODELS:
-        check(name)
+        check_model(name)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -249,7 +249,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_network_of_the_users_own(here: Path) -> None:
     before = list(sys.path)
-    check("mine_of_tests:good")
+    check_model("mine_of_tests:good")
     network = build("mine_of_tests:good", 4, 6)
     assert network(images(5, 6)).shape == (5, 4)
     assert network.training
@@ -330,17 +330,17 @@ def test_images_are_resized_only_where_timm_needs_it(timm: list[dict[str, Any]])
 
 
 def test_what_timm_does_not_have(timm: list[dict[str, Any]]) -> None:
-    check("timm/fixed")
+    check_model("timm/fixed")
     for name in ("timm/other", "timm/"):
         with pytest.raises(ValueError, match="timm has no "):
-            check(name)
+            check_model(name)
     assert timm == []
 
 
 def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ValueError, match=r"pip install unlearnable\[timm\]"):
-        check("timm/resnet18")
+        check_model("timm/resnet18")
 
 
 @pytest.mark.parametrize(

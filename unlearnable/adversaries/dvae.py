@@ -144,10 +144,10 @@ class DVAE(Purifier):
         loss = loss + (0.01 if target >= 1 else 0.5) * rate.clamp_min(target)
         return loss + residue.square().mean().clamp_min(self.slack) if small else loss
 
-    @torch.no_grad()
     def seen(self, network: Network, data: ImageSet, run: Run) -> Iterator[tuple[Tensor, Tensor]]:
         """(reconstruction, p-hat), batch by batch."""
         batches = zip(data.images.split(128), data.labels.split(128), strict=True)
         for x, labels in batches:
-            content, residue, _ = network(to_float(x).to(run.at), labels.to(run.at), None)
+            with torch.no_grad():
+                content, residue, _ = network(to_float(x).to(run.at), labels.to(run.at), None)
             yield content, residue
