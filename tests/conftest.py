@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: as the command line has it
+
 import pytest
 import torch
 from commands import Command, Ended, picture
