@@ -69,19 +69,25 @@ def test_published_settings_of_cp(preset: str, lr: float, temperature: float, st
     assert method.train_batches == method.noise_batches == (20 if class_wise else 0)
 
 
+def watched(method: CP | TUE, small: ImageSet, run: Run) -> tuple[Pairs, Tensor, Tensor]:
+    """What judges the noise when it is sought first, the noise then, and when it is sought again."""
+    seen: list[tuple[Pairs, Tensor]] = []
+
+    class Watched(type(method)):  # type: ignore[misc]
+        def _search(self, judge: Pairs, images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
+            seen.append((judge, images.delta(torch.arange(count)).clone()))
+            return super()._search(judge, images, count, run, turn)  # type: ignore[no-any-return]
+
+    Watched(**vars(method)).fit(small, run)
+    (judge, before), (_, after) = seen
+    return judge, before, after
+
+
 @pytest.mark.parametrize("scope", ["sample", "class"])
 def test_one_step_of_cp_is_the_papers_step(scope: str, small: ImageSet, run: Run) -> None:
     """Against the sign of the gradient through both views; that of a class is the sum over its images."""
     method = CP(scope=scope, **SMALL | {"steps": 1})  # type: ignore[arg-type]
-    seen: list[tuple[Pairs, Tensor]] = []
-
-    class Watched(CP):
-        def _search(self, judge: Pairs, images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
-            seen.append((judge, images.delta(torch.arange(count)).clone()))
-            return super()._search(judge, images, count, run, turn)
-
-    Watched(**vars(method)).fit(small, run)
-    (judge, before), (_, after) = seen
+    judge, before, after = watched(method, small, run)
     rows = torch.randperm(96, generator=run.rng("watched-noise-order", 0))
     x, y = to_float(small.images)[rows], small.labels[rows]
     delta = before[rows].requires_grad_()
@@ -99,15 +105,7 @@ def test_one_step_of_cp_is_the_papers_step(scope: str, small: ImageSet, run: Run
 def test_one_step_of_tue_is_the_papers_step(ssl: float, csd: float, small: ImageSet, run: Run) -> None:
     """Down the learner's loss of two views and down the discriminant, each by its weight."""
     method = TUE(ssl_weight=ssl, csd_weight=csd, **SMALL | {"steps": 1})  # type: ignore[arg-type]
-    seen: list[tuple[Pairs, Tensor]] = []
-
-    class Watched(TUE):
-        def _search(self, judge: Pairs, images: NoisyImages, count: int, run: Run, turn: int) -> dict[str, float]:
-            seen.append((judge, images.delta(torch.arange(count)).clone()))
-            return super()._search(judge, images, count, run, turn)
-
-    Watched(**vars(method)).fit(small, run)
-    (judge, before), (_, after) = seen
+    judge, before, after = watched(method, small, run)
     rows = torch.randperm(96, generator=run.rng("watched-noise-order", 0))
     x, y = to_float(small.images)[rows], small.labels[rows]
     delta = before[rows].requires_grad_()

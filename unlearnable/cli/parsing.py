@@ -81,9 +81,9 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
 
 def kind_first(words: list[str]) -> list[str]:
     """The words after a verb whose first argument says which flags there are, with the flags before it put after it."""
-    at = 0
+    at, switches = 0, parser("", "", lambda made: None).switches
     while at < len(words) and words[at].startswith("--") and words[at] != "--help":
-        at += 1 if "=" in words[at] or words[at] in ("--json", "--quiet") else 2
+        at += 1 if "=" in words[at] or words[at].removeprefix("--") in switches else 2
     return [*words[at : at + 1], *words[:at], *words[at + 1 :]]
 
 
