@@ -122,6 +122,8 @@ def test_numbers_of_another_precision_or_fit_than_their_neighbours_are_marked() 
     other = made_otherwise(record(0.4, "em", "cutout"), protected="b")
     (grid,) = tables.matrix([ONE[0], ONE[3], *fits, other])
     assert [row for row in grid.rows if "other-fit" in grid.entries[row, "em"].flags] == ["cutout"]
+    (grid,) = tables.matrix([ONE[0], *ONE[3:], record(0.3, "em"), record(0.3, "em", "jpeg"), other])
+    assert not any("other-fit" in found.flags for found in grid.entries.values()), "what is not known differs from none"
     half = made_otherwise(ONE[1], hardware={"precision": "bfloat16"})
     (grid,) = tables.matrix([ONE[0], half, *ONE[3:]])
     assert "other-precision" in grid.entries["standard", "em"].flags

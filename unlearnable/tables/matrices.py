@@ -49,9 +49,10 @@ def _matrix(setting: Setting, cells: Sequence[Cell], groups: Groups) -> Grid:
 
 
 def _of_other_fits(column: Mapping[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:
-    """Those of a column whose images are not those of most of it, marked."""
-    usual = Counter(found.images for found in column.values()).most_common(1)[0][0] if column else None
-    others = {place: found for place, found in column.items() if found.images not in (None, usual)}
+    """Those of a column whose images are known and not those of most that are known, marked."""
+    known = Counter(found.images for found in column.values() if found.images is not None).most_common(1)
+    usual = {None, *(images for images, _ in known)}
+    others = {place: found for place, found in column.items() if found.images not in usual}
     return {place: replace(found, flags=(*found.flags, "other-fit")) for place, found in others.items()}
 
 
