@@ -26,7 +26,7 @@ UNFIT = {"imagenette-64": "resnet18", "places20-64": "resnet18", "imagenette-128
 """The victim that the quick tier leaves out where it keeps the full resolution, and a cell takes a core up to an hour:
 ResNet-18 does so below 128 pixels, ResNet-20 always.
 """
-CHEAP = ("random", "clusters:quick")
+CHEAP = ("random", "clusters:quick", "one_for_all:discriminant-quick")
 """What the quick tier measures with the cheapest victim alone."""
 SHIPPED = "one_for_all:shipped"
 ELSEWHERE: dict[str, dict[str, float | None]] = {
