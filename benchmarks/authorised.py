@@ -1,4 +1,7 @@
-"""The table of docs/uge.md: who learns from images made for one network, from the records of the suite `authorised`."""
+"""The table of docs/uge.md: who learns from images made for one network, from the records of the suite `authorised`.
+
+Its margin is the worst of all: over hackers and students alike, and only where every one of them was measured.
+"""
 
 from collections import defaultdict
 from pathlib import Path
@@ -13,12 +16,13 @@ Column = tuple[str, str]  # what trains, and how
 def table(results: Path) -> str:
     """Rows: images; columns: the margins of the authorised network over the others, then who trains on them."""
     found: dict[str, dict[Column, list[float]]] = defaultdict(lambda: defaultdict(list))
-    records = tables.read(results, suites.cells("authorised", "quick"))
+    cells = suites.cells("authorised", "quick")
+    records = tables.read(results, cells)
     for record in records:
         for row in _rows(record.cell):
             found[row][_column(record.cell)].append(record.accuracy)
-    columns = sorted({column for row in found.values() for column in row}, key=_order)
-    head = ["images", "margin over hackers", "over students", *(f"{who}<br>{how}" for who, how in columns)]
+    columns = sorted({_column(cell) for cell in cells}, key=_order)
+    head = ["images", "margin", "over hackers", "over students", *(f"{who}<br>{how}" for who, how in columns)]
     names = sorted(found, key=lambda name: not name.startswith(CLEAN))
     lines = [_line(name, found[name], columns) for name in names]
     seeds = sorted({len(values) for row in found.values() for values in row.values()})
@@ -31,7 +35,8 @@ def table(results: Path) -> str:
             "",
             f"Accuracy on clean test images; `{records[0].cell.dataset}`, {records[0].cell.epochs} epochs, "
             f"seeds: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}; commits {', '.join(about)}. "
-            "A margin is the authorised network less the best of the others. "
+            "A margin is the authorised network less the best of the others, hackers and students alike in the first "
+            "column; `-` where one of them is not measured. "
             "`unlearnable bench authorised` measures it again.",
         ]
     )
@@ -58,11 +63,16 @@ def _line(name: str, row: dict[Column, list[float]], columns: list[Column]) -> s
     values = {column: mean(found) for column, found in row.items()}
     shown = [f"{values[column]:.3f}" if column in values else "-" for column in columns]
     if name.startswith(CLEAN):
-        return "| " + " | ".join([name, "-", "-", *shown]) + " |"
-    return "| " + " | ".join([f"`{name}`", _margin(values, "hacker"), _margin(values, "student"), *shown]) + " |"
+        return "| " + " | ".join([name, "-", "-", "-", *shown]) + " |"
+    over = (("hacker", "student"), ("hacker",), ("student",))
+    margins = [_margin(values, [column for column in columns if column[1] in kinds]) for kinds in over]
+    margins[0] = f"**{margins[0]}**" if margins[0] != "-" else "-"
+    return "| " + " | ".join([f"`{name}`", *margins, *shown]) + " |"
 
 
-def _margin(values: dict[Column, float], over: str) -> str:
-    """The authorised network less the best of the others of one kind."""
-    of = {kind: [value for (_, how), value in values.items() if how == kind] for kind in ("authorised", over)}
-    return f"**{of['authorised'][0] - max(of[over]):+.3f}**" if all(of.values()) else "-"
+def _margin(values: dict[Column, float], others: list[Column]) -> str:
+    """The authorised network less the best of the others, once all of them are known."""
+    authorised = [value for (_, how), value in values.items() if how == "authorised"]
+    if not authorised or any(other not in values for other in others):
+        return "-"
+    return f"{authorised[0] - max(values[other] for other in others):+.3f}"

@@ -156,6 +156,18 @@ def test_a_fitted_method_protects(command: Command, photos: Path) -> None:
     assert (said["protected"], said["max_abs_delta"], said["eps"]) == (4, 2, "2/255")
 
 
+def test_who_protects_for_networks_that_were_drawn_is_told_where_their_bundles_lie(
+    command: Command, photos: Path
+) -> None:
+    fields = ["--epochs", "1", "--steps", "2", "--batch", "4", "--width", "8", "--blocks", "1"]
+    done = command("fit", "uge:blind-quick", str(photos), "out", *fields)
+    assert "out/authorised-0: whoever has one may; publish none" in done.out
+    given = json.dumps([str(Path("out/authorised-0").resolve())])
+    done = command("fit", "uge:blind-quick", str(photos), "again", *fields, "--bundles", given)
+    assert done.code == 0
+    assert "publish none" not in done.out
+
+
 def test_fit_names_and_counts_what_it_could_not_read(command: Command, photos: Path) -> None:
     (photos / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
     words = ("--rounds", "1", "--train_steps", "1", "--size", "16", "--quiet", "--json")

@@ -199,15 +199,21 @@ def test_published_images_are_put_together_in_order(small: ImageSet) -> None:
 
 
 def test_answers_are_sorted_by_client_and_those_that_are_none_are_counted() -> None:
-    def reply(client: int | None, error: str = "") -> Any:
-        content = {"who": {"client": client}}
-        return SimpleNamespace(content=content, has_error=lambda: bool(error), error=SimpleNamespace(reason=error))
+    def reply(client: int | None, error: str = "", node: int | None = None) -> Any:
+        content = {"who": {} if client is None else {"client": client}}
+        about = SimpleNamespace(src_node_id=client if node is None else node)
+        failed = SimpleNamespace(reason=error)
+        return SimpleNamespace(content=content, metadata=about, has_error=lambda: bool(error), error=failed)
 
     found, wrapped = Found(), "<class 'X'>:<'Exception occurred. Message: out of memory'>"
     heard = found.heard([reply(3), reply(0), reply(None, wrapped)], 5)
     assert [one.content["who"]["client"] for one in heard] == [0, 3]
     assert found.failed == [(1, 2, 4)]
     assert found.reasons == ["2 of 5 clients did not answer in time", "out of memory"]
+    stranger = "did not say which client it is, or that of another"
+    for wrong in (reply(None, node=7), reply(5, node=7), reply(-1, node=7), reply(0, node=3), reply(0, node=7)):
+        assert [one.content["who"]["client"] for one in found.heard([reply(0), wrong], 5)] == [0]
+        assert any(reason.endswith(stranger) for reason in found.reasons[-2:])
 
 
 def test_where_flower_is_missing_what_to_install_is_said(

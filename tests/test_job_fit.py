@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from unlearnable.perturbation import load
 from unlearnable.pretrained import FittedProtection
 from unlearnable.protections import protection
 from unlearnable.run import Progress, Run
+from unlearnable.training import Authorised, handed_out
 
 
 def fitted(source: Path, out: Path, name: str = "lsp", **values: object) -> Path:
@@ -217,3 +219,40 @@ def test_a_fit_that_is_interrupted_goes_on_to_the_same_noise(tmp_path: Path) -> 
     fit(method, source, tmp_path / "whole", Run(device="cpu", precision="fp32"))
     assert min(rounds) >= 2
     assert load(tmp_path / "out")[0].delta.equal(load(tmp_path / "whole")[0].delta)
+
+
+HANDING: dict[str, object] = {"epochs": 1, "steps": 6, "batch": 4, "width": 8, "blocks": 1, "surrogates": ("lenet",)}
+
+
+def test_networks_that_nobody_named_follow_from_no_seed_that_is_printed(tmp_path: Path) -> None:
+    """Cards and reports say the seed of a run: who could draw the networks from it would be authorised."""
+    source = folder(tmp_path / "src", 6)
+    drawn = [Authorised.read(fitted(source, tmp_path / n, "uge:blind-quick", **HANDING) / "authorised-0") for n in "ab"]
+    assert drawn[0].seed != drawn[1].seed
+    config = (tmp_path / "a" / "config.json").read_text()
+    assert str(drawn[0].seed) not in config
+    assert json.loads(config)["protection"]["bundles"] == []
+    assert (tmp_path / "a" / "authorised-0").stat().st_mode & 0o077 == 0
+    job(source, tmp_path / "dst", method=str(tmp_path / "a"))
+
+
+def test_a_fit_goes_on_for_the_networks_it_was_begun_for(tmp_path: Path) -> None:
+    source, bundle = folder(tmp_path / "src", 6), tmp_path / "bundle"
+
+    def interrupt(event: Progress) -> None:
+        if event.stage == "uge" and event.done == 3:
+            raise KeyboardInterrupt
+
+    stopped = Run(device="cpu", precision="fp32", save_every=0.0, listener=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit(protection("uge:blind-quick", **HANDING), source, tmp_path / "out", stopped)
+    (begun,) = (tmp_path / "out").rglob("bundle.json")
+    seed = json.loads(begun.read_text())["seed"]
+    assert Authorised.read(fitted(source, tmp_path / "out", "uge:blind-quick", **HANDING) / "authorised-0").seed == seed
+
+    given = HANDING | {"bundles": (str(bundle),)}
+    for turn in (1, 2):  # another bundle at the same place
+        shutil.rmtree(bundle, ignore_errors=True)
+        handed_out(protection("uge:blind-quick", **HANDING), ("cat", "dog"), 32, turn)[0].write(bundle)
+        with pytest.raises(KeyboardInterrupt if turn == 1 else ValueError, match=None if turn == 1 else "networks"):
+            fit(protection("uge:blind-quick", **given), source, tmp_path / "given", stopped)

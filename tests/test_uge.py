@@ -13,16 +13,17 @@ from unlearnable import perturbation
 from unlearnable.adversaries import adversary
 from unlearnable.data import ImageSet
 from unlearnable.encoders import encoder
+from unlearnable.models.generator import Generator
 from unlearnable.packs import digits
 from unlearnable.perturbation import apply
 from unlearnable.pixels import to_float
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._painted import Painted
+from unlearnable.protections._painted import Painted, Painter
 from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._uge_matching import Matching, Trajectory, early
 from unlearnable.protections.uge import UGE
 from unlearnable.run import Progress, Run
-from unlearnable.training import Authorised, Handed, Recipe, divergence
+from unlearnable.training import Authorised, Handed, Recipe, divergence, handed_out
 
 SMALL: dict[str, Any] = {"model": "cnn", "epochs": 1, "checkpoints": 2, "width": 8, "blocks": 1, "steps": 3,
                          "batch": 40, "lr": 0.02, "hacker": "lenet", "surrogates": ("lenet",)}  # fmt: skip
@@ -92,6 +93,32 @@ def test_the_worst_network_counts_alone_where_that_was_asked(small: ImageSet, ru
     assert max(alone) - min(alone) > 1e-3
     assert loss(ways, "worst") == pytest.approx(max(alone), abs=1e-5)
     assert loss(ways, "mean") == pytest.approx(sum(alone) / 2, abs=1e-5)
+    assert loss(ways, "sum") == pytest.approx(sum(alone), abs=1e-5)
+
+
+def test_gradients_are_of_the_views_that_the_networks_own_recipe_gives(small: ImageSet, run: Run) -> None:
+    (way,) = walked(small, run)
+    bare = replace(way.network, recipe=replace(way.network.recipe, augment=()))
+    one = replace(way, network=bare, checkpoints=way.checkpoints[:1])
+    clean, y = to_float(small.images[ROWS]), small.labels[ROWS]
+    noisy = (clean + 0.2 * torch.randn(clean.shape, generator=run.rng("noise"))).clamp(0, 1)
+    wanted = matching([one], small, run, "batch", "layer", "sum")._distance(one.checkpoints[0], [clean, noisy], y, ROWS)
+    found, cropped = (
+        matching([each], small, run, "batch", "layer", "sum")(ROWS, noisy, 0)[0].detach()
+        for each in (one, replace(one, network=way.network))
+    )
+    assert found == pytest.approx(float(wanted.detach()), abs=1e-6)
+    assert abs(found - cropped) > 1e-4
+
+
+def test_with_the_head_image_the_generator_says_the_image(small: ImageSet) -> None:
+    """Equation 3: what it says, cut to within rho of the clean image."""
+    network = Generator(8, 1, 1, 0).eval()
+    x, y = to_float(small.images[:4]), small.labels[:4]
+    change = Painter(network, 0.04, "image", None)(x, y)
+    said = (network(x) + 1) / 2
+    assert (x + change).equal(x + (torch.minimum(torch.maximum(said, x - 0.04), x + 0.04) - x).clamp(-0.04, 0.04))
+    assert (change.abs() < 0.04).any()
 
 
 def test_checkpoints_are_early_rather_than_late() -> None:
@@ -119,7 +146,7 @@ def test_the_feature_distance_is_that_of_the_paper(small: ImageSet, run: Run, ey
 def test_undistillation_wants_right_answers_that_are_unlike_the_hacker_s(small: ImageSet, run: Run) -> None:
     last, hacker = walked(small, run)[0].last, stranger("lenet", small, run)
     x, y = to_float(small.images[ROWS]), small.labels[ROWS]
-    found = float(Undistillation([last], hacker, small.labels, 0.5, 4.0, run)(ROWS, x, 0)[0])
+    found = float(Undistillation([last], hacker, small.labels, 0.5, 4.0, "sum", run)(ROWS, x, 0)[0])
     with torch.no_grad():
         p, q = ((network(x) / 4).softmax(1) for network in (last, hacker))
         apart = 16 * float((p * (p / q).log()).sum(1).clamp_max(5.0).mean())
@@ -137,7 +164,7 @@ def test_undistillation_pulls_at_the_images_of_a_network_that_knows_them(small: 
     pulls = []
     for omega in (0.0, 1.0):
         x = to_float(small.images[ROWS]).requires_grad_()
-        Undistillation([last], hacker, small.labels, omega, 4.0, run)(ROWS, x, 0)[0].backward()
+        Undistillation([last], hacker, small.labels, omega, 4.0, "sum", run)(ROWS, x, 0)[0].backward()
         pulls.append(x.grad)
     assert pulls[0] is not None
     assert pulls[1] is not None
@@ -151,14 +178,12 @@ def test_a_stranger_has_seen_the_images_once(small: ImageSet, run: Run) -> None:
     assert all(mean is not None and mean.abs().max() > 0 for mean in means)
 
 
-def test_bundles_of_a_fit_are_kept_and_can_be_given_again(small: ImageSet, run: Run, tmp_path: Path) -> None:
-    kept = replace(run, directory=tmp_path)
-    first = UGE(**BLIND).fit(small, kept)
-    bundle = next(tmp_path.rglob("authorised-0"))
-    (bundle / "bundle.json").unlink()  # what a kill between the two files leaves
-    UGE(**BLIND).fit(small, kept)
-    again = UGE(**BLIND | {"bundles": (str(bundle),)}).fit(small, run)
-    images = [apply(one, small, UGE(**BLIND).budget, run).images for one in (first, again)]
+def test_bundles_can_be_given(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    """Those of the seed give what the seed gives."""
+    bundle = tmp_path / "bundle"
+    handed_out(UGE(**BLIND), small.classes, small.size, run.seed)[0].write(bundle)
+    fits = [UGE(**BLIND | more).fit(small, run) for more in ({}, {"bundles": (str(bundle),)})]
+    images = [apply(one, small, UGE(**BLIND).budget, run).images for one in fits]
     assert torch.equal(*images)
     other = tmp_path / "other"
     Authorised.drawn(Recipe().having(Handed("blind")), small.classes, small.size, seed=5).write(other)

@@ -5,7 +5,6 @@ what the owner keeps, the fitted method and the manifest. Whoever has theta_0 of
 2404.14016) is authorised in effect; so it is drawn here from a seed that nobody can guess, where no bundle is given.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -30,7 +29,7 @@ from unlearnable.protections.uge import UGE
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 from unlearnable.training import Authorised, handed_out
-from unlearnable.training.authorised import BUNDLE, SIGNATURE, WEIGHTS
+from unlearnable.training.authorised import BUNDLE, SIGNATURE, WEIGHTS, identity
 
 PUBLIC, AUTHORISED = "public", "authorised"
 PICTURES, CARD, REPORT = "pictures", "card.md", "report.json"
@@ -121,7 +120,7 @@ def _looked_at(asked: Release) -> _Known:
     counts = data.labels.bincount(minlength=len(data.classes)).tolist()
     claim = {
         "method": describe(replace(asked.method, bundles=())), "named": asked.named, "size": size,
-        "bundles": [_digest(Path(folder)) for folder in asked.method.bundles], "data": data.fingerprint,
+        "bundles": [identity(Path(folder)) for folder in asked.method.bundles], "data": data.fingerprint,
         "test": tests and tests.fingerprint, "key": public, "policy": policy, "container": asked.container,
     }  # fmt: skip
     return _Known(networks, size, dict(zip(data.classes, counts, strict=True)), policy, public, claim)
@@ -144,10 +143,6 @@ def _check_places(asked: Release) -> None:
             )
     if (asked.work / "job").exists() and not ((asked.work / PUBLIC / PICTURES).exists() or (out / PUBLIC).exists()):
         raise ValueError(f"{out / PUBLIC} was released and moved away: put it back, or name a new OUT")
-
-
-def _digest(bundle: Path) -> str:
-    return hashlib.sha256((bundle / BUNDLE).read_bytes()).hexdigest()
 
 
 def _hand_out(asked: Release, known: _Known) -> None:

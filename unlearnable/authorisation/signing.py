@@ -46,6 +46,8 @@ def sign(
     data, _ = load_labelled(protected, authorised.size)
     authorised.check(data)
     tested = None if test is None else tested_on(authorised, data, test, run)
+    if listing(protected)[0] != pictures:
+        raise ValueError(f"PROTECTED {str(protected)!r} was changed while it was read: nothing was signed")
     kept = {name: data for name, data in files.items() if name not in SIGNED}
     kept[PICTURES] = json.dumps(pictures, indent=0).encode()
     kept |= {} if text is None else {POLICY: text}

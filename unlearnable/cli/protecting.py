@@ -143,11 +143,20 @@ def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place
             f"\nsignals, which stop nobody: {done.signalled} of {done.protected} pictures say in XMP that training is "
             f"not allowed; templates for a web site: {done.manifest.parent / 'signals'}"
         )
+    text += _for_whom(done.manifest.parent / "perturbation")
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
     there = shown(args.destination)
     advice = _advice(done, there, there if destination.remote else str(done.manifest))
     unwell = bool(done.failed or done.unchanged or done.strange)
     return Answer(_summary(done), text, failures, unwell, advice)
+
+
+def _for_whom(fitted: Path) -> str:
+    """Where the bundles of networks lie that were drawn for a fit."""
+    found = [shown(str(path)) for path in sorted(fitted.glob("authorised-*"))]
+    if not found:
+        return ""
+    return f"\nfor networks that may learn, whose bundles are {', '.join(found)}: whoever has one may; publish none"
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":
@@ -245,6 +254,7 @@ def fit(args: Namespace, run: "Run") -> Answer:
     missed = job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
     said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
     text = f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {typed(args.out)}"
+    text += _for_whom(Path(args.out))
     return Answer(said, text, missed, unwell=bool(missed))
 
 

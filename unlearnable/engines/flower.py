@@ -40,6 +40,8 @@ class Found:
     published: dict[int, ImageSet] = field(default_factory=dict)
     failed: list[tuple[int, ...]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    nodes: dict[int, int] = field(default_factory=dict)
+    """The client that each of Flower's nodes said it is, the first time."""
 
     def heard(self, replies: Iterable[Any], clients: int) -> list[Any]:
         """The answers that are some, by client, so that sums do not depend on who was first; the others are counted."""
@@ -47,13 +49,24 @@ class Found:
         for reply in replies:
             if reply.has_error():
                 said.append(_reason(reply.error.reason))
+            elif (client := self._whose(reply, clients)) is None or client in good:
+                said.append(f"node {reply.metadata.src_node_id} did not say which client it is, or that of another")
             else:
-                good[int(reply.content["who"]["client"])] = reply
+                good[client] = reply
         if silent := clients - len(good) - len(said):
             said.append(f"{silent} of {clients} clients did not answer in time")
         self.reasons.extend(sorted(said))
         self.failed.append(tuple(client for client in range(clients) if client not in good))
         return [good[client] for client in sorted(good)]
+
+    def _whose(self, reply: Any, clients: int) -> int | None:
+        """The client that answers; None where it names none, or another than before."""
+        try:
+            client = int(reply.content["who"]["client"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        known = 0 <= client < clients and self.nodes.setdefault(reply.metadata.src_node_id, client) == client
+        return client if known else None
 
 
 @dataclass(frozen=True)

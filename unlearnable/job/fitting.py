@@ -20,6 +20,8 @@ from unlearnable.pixels import Budget, level_cap
 from unlearnable.pretrained import write_card
 from unlearnable.protections import PROTECTIONS, SHIPPED, Protection, describe, protection
 from unlearnable.run import KEPT, Run, ranks
+from unlearnable.training import Handing, in_secret
+from unlearnable.training.authorised import identity
 
 _CHECKPOINTS = ".checkpoints"
 _LOOKED_AT = 64
@@ -130,8 +132,9 @@ def fit_pictures(
     reason) of the pictures that could not be read. Raises ValueError where none could."""
     data, missed = _images(method, source, pictures, labelling, size, run)
     here = replace(run, directory=checkpoints)
-    here.claim({"method": describe(method), "data": data.fingerprint})
-    perturbation = method.fit(data, here)
+    ready = in_secret(method, data, here)
+    here.claim({"method": describe(method), "data": data.fingerprint} | _handed(ready))
+    perturbation = ready.fit(data, here)
     ranks.meet()
     failures = tuple((pictures[number].name, reason) for number, reason in missed.items())
     if not run.first:
@@ -251,6 +254,11 @@ def _images(
         return ImageSet(images, labels.clamp_min(0) if classes else labels, classes), missed
     readable = torch.tensor([row for row in range(few) if row not in refused])
     return ImageSet(images, labels[rows], classes).subset(readable), missed
+
+
+def _handed(method: Protection) -> dict[str, Any]:
+    """The networks that a method hands out: a bundle of the same name may be another by the time a fit goes on."""
+    return {"networks": [identity(Path(one)) for one in method.bundles]} if isinstance(method, Handing) else {}
 
 
 def _plain(method: Protection) -> dict[str, Any]:

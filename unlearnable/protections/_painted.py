@@ -3,27 +3,32 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
-from unlearnable.models.generator import Generator, Head, bounded
+from unlearnable.models.generator import Generator
 from unlearnable.models.stored import restored, stored
 from unlearnable.perturbation import check_range, kind
 from unlearnable.pixels import Index, Labels, Pixels, to_float
 from unlearnable.protections._noise import take
 from unlearnable.run import Run
 
+Head = Literal["tanh", "image"]
+
 
 @kind
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """x + eps times what the generator says; serves images that nobody has seen before.
+    """Images as the generator paints them, within eps of what they were; serves some that nobody has seen before.
 
-    weights, width, downs, blocks: of the generator; classes: how many it tells apart, 0 where it is not told; along: a
-    direction of colour, the largest of it 1, that every change lies in; size: of the images, in pixels.
+    head: whether it says the change, in units of eps ("tanh"), or the image, which is cut to within eps of the clean
+    one as equation 3 of UGE does: what lies beyond gets no gradient ("image"). weights, width, downs, blocks: of the
+    generator; classes: how many it tells apart, 0 where it is not told; along: a direction of colour, the largest of it
+    1, that every change lies in; size: of the images, in pixels.
     """
 
     weights: dict[str, Tensor]
@@ -66,7 +71,7 @@ class Painter:
 
     def __call__(self, x: Pixels, y: Labels) -> Pixels:
         raw: Pixels = self.network(x, F.one_hot(y, self.network.code).float() if self.network.code else None)
-        change = bounded(raw, self.eps, self.head)
+        change = raw * self.eps if self.head == "tanh" else ((raw + 1) / 2 - x).clamp(-self.eps, self.eps)
         return change if self.along is None else change[:, :1] * self.along.to(change)[:, None, None]
 
     def on(self, data: ImageSet, run: Run) -> Callable[[Index], Pixels]:

@@ -13,6 +13,7 @@ from unlearnable.models import build
 from unlearnable.pixels import Index, Labels, Pixels, to_float
 from unlearnable.protections._encoded import Seen, looked
 from unlearnable.protections._generator_training import Settled
+from unlearnable.protections._uge_matching import Combine, combined
 from unlearnable.run import Run
 from unlearnable.training import divergences, forward
 
@@ -58,7 +59,7 @@ class FeatureDistance(Settled):
 class Undistillation(Settled):
     """Authorised networks, trained, shall be right on protected images, and their answers unlike a hacker's: eq. 11.
 
-    omega weighs the divergence, at a temperature; all networks are frozen.
+    omega weighs the divergence, at a temperature; all networks are frozen. combine: as in `Matching`.
     """
 
     authorised: Sequence[nn.Module]
@@ -66,6 +67,7 @@ class Undistillation(Settled):
     labels: Labels
     omega: float
     temperature: float
+    combine: Combine
     run: Run
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -76,7 +78,7 @@ class Undistillation(Settled):
             logits = forward(network, x, self.run)
             apart.append(divergences(logits, answer, self.temperature).clamp_max(_MOST).mean())
             losses.append(F.cross_entropy(logits, y) - self.omega * self.temperature**2 * apart[-1])
-        return torch.stack(losses).mean(), {"apart": torch.stack(apart).detach().mean()}
+        return combined(torch.stack(losses), self.combine), {"apart": torch.stack(apart).detach().mean()}
 
 
 def stranger(model: str, data: ImageSet, run: Run) -> nn.Module:

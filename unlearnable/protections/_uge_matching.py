@@ -17,13 +17,12 @@ from unlearnable.models.blind import Direction, blind_to
 from unlearnable.pixels import Bytes, Index, Labels, Pixels, to_float
 from unlearnable.protections._generator_training import Settled
 from unlearnable.protections._noise import take
-from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
-from unlearnable.training import Authorised
+from unlearnable.training import Authorised, Step
 
 Granularity = Literal["batch", "class", "sample"]
 Scope = Literal["layer", "all"]
-Combine = Literal["mean", "worst"]
+Combine = Literal["sum", "mean", "worst"]
 
 
 def unseen(networks: Sequence[Authorised], data: ImageSet, run: Run) -> Direction:
@@ -84,8 +83,8 @@ class Matching(Settled):
     """1 less the cosine between the gradients that an authorised network gets from clean and from protected images.
 
     granularity: one gradient for a batch, for each class in it, or for each image (slow, and batch normalisation uses
-    what it has learned); scope: a cosine for every weight tensor, or one for all; combine: the mean over networks
-    or the one that is worst off.
+    what it has learned); scope: a cosine for every weight tensor, or one for all; combine: what counts of
+    several networks (`combined`). Both images are seen as the network's own recipe augments them, by the same draws.
     """
 
     trajectories: Sequence[Trajectory]
@@ -99,15 +98,15 @@ class Matching(Settled):
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         both = (to_float(take(self.images, rows, self.run)), protected.clamp(0, 1))
-        view = [cropped(x, 4, self.run.rng("matching-view", step)) for x in both]
-        y = self.labels[rows].to(self.run.at)
+        y, moment = self.labels[rows].to(self.run.at), Step(self.run, 0, 1, step)
         losses = []
         for place, trajectory in enumerate(self.trajectories):
             rng = self.run.rng("matching-checkpoint", step, place)
             at = trajectory.checkpoints[int(torch.randint(len(trajectory.checkpoints), (), generator=rng))]
+            view = [trajectory.network.recipe.augmented(x, moment) for x in both]
             losses.append(torch.stack([self._distance(at, view, y, part) for part in self._parts(y)]).mean())
         each = torch.stack(losses)
-        return each.mean() if self.combine == "mean" else each.max(), {"gradients": each.detach().mean()}
+        return combined(each, self.combine), {"gradients": each.detach().mean()}
 
     def walk_on(self, turn: int, protected: Callable[[], ImageSet]) -> None:
         """Adds checkpoints of training on images as they are protected now; what a run that goes on had added before
@@ -137,6 +136,11 @@ class Matching(Settled):
             return 1 - F.cosine_similarity(_flat(wanted), _flat(found), dim=0)
         pairs = [(a, b) for a, b in zip(wanted, found, strict=True) if a.ndim > 1]
         return torch.stack([1 - F.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in pairs]).mean()
+
+
+def combined(losses: Tensor, how: Combine) -> Tensor:
+    """Of the losses of several networks the sum, as the paper has it, the mean, or that of the one worst off."""
+    return losses.max() if how == "worst" else losses.mean() if how == "mean" else losses.sum()
 
 
 def gradients(network: nn.Module, x: Pixels, y: Labels, train: bool, follow: bool) -> tuple[Tensor, ...]:

@@ -5,14 +5,14 @@
 | rho | budget |
 | f, theta_0, T: the authorised network | model, of which there are `networks`; epochs; or bundles |
 | tau | checkpoints, kept early rather than late |
-| G | width, downs, blocks; head: "clamp" cuts, as eq. 3 does |
+| G | width, downs, blocks; head: with "image" G says the image, cut as eq. 3 does |
 | L_gm, eq. 6 | match; granularity, scope, combine |
 | L_fd, eq. 7 to 9, lambda_fd, alpha | feature, margin; encoder |
 | L_ud, eq. 11, lambda_ud, omega, f'_A | undistil, omega, temperature; hacker |
 | the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
 
 Differs from the paper:
-* the encoder is `mini`, not CLIP, which `paper` has; of several networks the mean counts: L_fd weighs as with one;
+* the encoder is `mini`, not CLIP, which `paper` has; of several networks `combine` may take the mean, or the worst off;
 * it gives no weights of the losses, rates or epochs: these are ours; where eq. 8 and the text differ, eq. 8 is done;
 * the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
 * `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour
@@ -23,13 +23,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from unlearnable.data import ImageSet
-from unlearnable.models.generator import Generator, Head
+from unlearnable.models.generator import Generator
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generator_training import Generating, Objective, Weighted
-from unlearnable.protections._painted import Painted, Painter
+from unlearnable.protections._painted import Head, Painted, Painter
 from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._uge_matching import Combine, Granularity, Matching, Scope, Trajectory, unseen
@@ -38,7 +38,8 @@ from unlearnable.training import Authorised, authorised_networks
 
 _FORMS: dict[str, dict[str, Any]] = {
     "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
-    "no-undistill": {"undistil": 0.0}, "two": {"networks": 2}, "four": {"networks": 4},
+    "no-undistill": {"undistil": 0.0}, "two": {"networks": 2}, "four": {"networks": 4}, "clamp": {"head": "image"},
+    "four-worst": {"networks": 4, "combine": "worst"},
     "blind": {"blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
               "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15},
 }  # fmt: skip
@@ -60,7 +61,7 @@ class UGE(Staged):
     needs_images: ClassVar[bool] = True
     transfers: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"encoder": "clip:openai/clip-vit-base-patch32"}, "clamp": {"head": "clamp"},
+        "paper": {"encoder": "clip:openai/clip-vit-base-patch32"},
         **{name: values for name, values in _FORMS.items() if name},
         **{f"{name}-quick".lstrip("-"): _QUICK | values for name, values in _FORMS.items()},
     }  # fmt: skip
@@ -77,7 +78,7 @@ class UGE(Staged):
     shortcut: float = 0.0
     granularity: Granularity = "batch"
     scope: Scope = "layer"
-    combine: Combine = "mean"
+    combine: Combine = "sum"
     epochs: int = 60
     checkpoints: int = 16
     refresh: Natural = 0
@@ -141,7 +142,8 @@ class UGE(Staged):
             found.append((self.feature, FeatureDistance.start(seen, data, self.batch, self.margin, run)))
         if self.undistil:
             pair = [way.last for way in ways], stranger(self.hacker, data, run)
-            found.append((self.undistil, Undistillation(*pair, data.labels, self.omega, self.temperature, run)))
+            apart = Undistillation(*pair, data.labels, self.omega, self.temperature, self.combine, run)
+            found.append((self.undistil, apart))
         if self.shortcut:
             found.append((self.shortcut, Shortcut.of_labels(data, Schooling(self.surrogates, self.surrogate_lr), run)))
         return found

@@ -5,8 +5,10 @@ from unlearnable.training.classifier import Classifier as Classifier
 from unlearnable.training.contrastive import Contrastive as Contrastive
 from unlearnable.training.handed import Form as Form
 from unlearnable.training.handed import Handed as Handed
+from unlearnable.training.handing import Handing as Handing
 from unlearnable.training.handing import authorised_networks as authorised_networks
 from unlearnable.training.handing import handed_out as handed_out
+from unlearnable.training.handing import in_secret as in_secret
 from unlearnable.training.network import accuracy as accuracy
 from unlearnable.training.network import divergence as divergence
 from unlearnable.training.network import divergences as divergences

@@ -180,6 +180,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in entries}
 
 
+def identity(folder: Path) -> str:
+    """The hash of bundle.json, which has that of the weights. Raises ValueError as `contents`."""
+    return hashlib.sha256(contents(folder).get(BUNDLE, b"")).hexdigest()
+
+
 def _is_scratch(path: Path) -> bool:
     """Whether it is a file of a bundle that was being written."""
     names = {scratch_of(path.with_name(name)).name for name in (BUNDLE, WEIGHTS, *SIGNED)}

@@ -1,12 +1,15 @@
 """Which networks a method hands out: those of bundles, or some that are drawn for it."""
 
+import secrets
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from unlearnable.data import ImageSet
-from unlearnable.run import Run
-from unlearnable.training.authorised import BUNDLE, WEIGHTS, Authorised
+from unlearnable.run import KEPT, Run, ranks
+from unlearnable.training.authorised import BUNDLE, Authorised
 from unlearnable.training.handed import Handed
 from unlearnable.training.recipe import Recipe
 
@@ -27,6 +30,9 @@ class Handing(Protocol):
     def blind(self) -> bool: ...
 
 
+Method = TypeVar("Method")
+
+
 def handed_out(method: Handing, classes: Sequence[str], size: int, seed: int) -> list[Authorised]:
     """The networks that a method without bundles hands out for images of `size` pixels: whoever knows the seed can draw
     them too. Raises ValueError where there are no such networks.
@@ -37,17 +43,31 @@ def handed_out(method: Handing, classes: Sequence[str], size: int, seed: int) ->
 
 
 def authorised_networks(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
-    """The networks of bundles; where there are none, those that this seed hands out, and their bundles are written down
-    beside the result. Raises ValueError where a bundle cannot be read, or is for other images or classes.
+    """The networks of bundles; where there are none, those that this seed hands out.
+
+    Raises ValueError where a bundle cannot be read, or is for other images or classes.
     """
-    if method.bundles:
-        found = [Authorised.read(Path(folder)) for folder in method.bundles]
-        for one in found:
-            one.check(data)
-        return found
-    made = handed_out(method, data.classes, data.size, run.seed)
-    for which, one in enumerate(made):
-        if (folder := run.beside(f"authorised-{which}")) is not None and not (folder / BUNDLE).exists():
-            (folder / WEIGHTS).unlink(missing_ok=True)  # of a fit that was stopped between the two
+    if not method.bundles:
+        return handed_out(method, data.classes, data.size, run.seed)
+    found = [Authorised.read(Path(folder)) for folder in method.bundles]
+    for one in found:
+        one.check(data)
+    return found
+
+
+def in_secret(method: Method, data: ImageSet, run: Run) -> Method:
+    """A method that hands out networks, with bundles: its own, or where it has none, of networks drawn from a seed that
+    nobody knows. Those are kept where the run keeps what lies beside its result; a run that goes on finds them again.
+
+    For what is published: cards and reports print the seed of a run, so that anybody could draw what follows from it.
+    """
+    if not isinstance(method, Handing) or method.bundles or run.directory is None:
+        return method
+    folders = [run.directory / KEPT / f"authorised-{which}" for which in range(method.networks)]
+    if run.first and not all((folder / BUNDLE).exists() for folder in folders):  # all anew: they share what is drawn
+        networks = handed_out(method, data.classes, data.size, secrets.randbits(63))
+        for folder, one in zip(folders, networks, strict=True):
+            shutil.rmtree(folder, ignore_errors=True)
             one.write(folder)
-    return made
+    ranks.meet()
+    return replace(method, bundles=tuple(map(str, folders)))  # type: ignore[type-var]

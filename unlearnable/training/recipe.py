@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from unlearnable.data import ImageSet
 from unlearnable.models import build, check_model, load_weights, usual_lr
 from unlearnable.packs import weights_file
+from unlearnable.pixels import Pixels
 from unlearnable.run import Run
 from unlearnable.training.classifier import Classifier, Trial
 from unlearnable.training.handed import Handed
@@ -171,6 +172,12 @@ class Recipe:
         checkpoints = tuple(copy.eval() for copy in kept)
         return replace(Classifier.of(state.get("best", network).eval(), curves), checkpoints=checkpoints)
 
+    def augmented(self, x: Pixels, step: Step) -> Pixels:
+        """A batch as the network sees it at that step; the same batch at the same step is seen alike."""
+        for augmentation in self.augment:
+            x = augmentation(x, step)
+        return x
+
     def _without_labels(
         self, learner: SelfSupervised, data: ImageSet, run: Run, test: ImageSet | None, clean: ImageSet | None
     ) -> Classifier:
@@ -244,8 +251,7 @@ class Recipe:
             count, rows = len(rows), doubled(rows)
             step = Step(epoch.run, epoch.epoch, epoch.epochs, batch)
             x, y = as_pixels(images[rows]), labels[rows]
-            for augmentation in self.augment:
-                x = augmentation(x, step)
+            x = self.augmented(x, step)
             value, logits = loss(network, x, y, step)
             optimiser.zero_grad(set_to_none=True)
             value.backward()
