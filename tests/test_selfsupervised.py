@@ -160,7 +160,7 @@ def test_without_a_label_a_network_learns_features(run: Run) -> None:
     train, test = train.subset(torch.arange(400)), test.subset(torch.arange(200))
     labels = torch.where(torch.arange(400) < 50, train.labels, -1)  # what a probe on the given images needs
     events: list[Progress] = []
-    recipe = adversary("simclr:strength=0.3", replace(QUICK, epochs=4))
+    recipe = adversary("simclr:strength=0.3,crops=0.7,batch=256", replace(QUICK, epochs=4))
     watching = replace(run, listener=events.append)
     learned = recipe.train(ImageSet(train.images, labels, train.classes), watching, test, clean=train)
     losses = [event.figures["loss"] for event in events if event.figures]

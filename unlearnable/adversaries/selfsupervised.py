@@ -16,8 +16,9 @@ from unlearnable.training.pairs import Learner
 @dataclass(frozen=True)
 class Unlabelled(RecipeChange):
     """times: epochs, as a multiple of the recipe's, since there is more to find out without labels (0: none, which
-    tells what the features of random weights are worth); strength: of the views (`training.Contrastive`). The recipe's
-    crops and flips give way to the views.
+    tells what the features of random weights are worth); strength, crops: of the views (`training.Contrastive`), and
+    the least share of an image's area that one has; batch: images a step. The recipe's crops and flips give way to the
+    views, its rate stays.
     """
 
     learner: ClassVar[Learner]
@@ -26,6 +27,8 @@ class Unlabelled(RecipeChange):
     probe: Probe = "clean"
     times: int = 2
     strength: float = 1.0
+    crops: float = 0.2
+    batch: int = 128
 
     def __post_init__(self) -> None:
         allow("times", self.times, 0, 100)
@@ -34,8 +37,9 @@ class Unlabelled(RecipeChange):
         """The recipe that learns without labels. Raises ValueError where it has what labels are needed for."""
         usual = recipe.augment == Recipe().augment
         learner = SelfSupervised(
-            self.learner, self.probe, recipe.epochs * self.times, strength=self.strength, temperature=self.temperature
-        )
+            self.learner, self.probe, recipe.epochs * self.times, recipe.lr, self.batch, strength=self.strength,
+            crops=self.crops, temperature=self.temperature,
+        )  # fmt: skip
         return replace(recipe, augment=() if usual else recipe.augment, learner=learner)
 
 

@@ -24,9 +24,9 @@ class SelfSupervisedSurrogate(Staged, ABC):
     """In each of `rounds`, `train_batches` of training on two views of protected images and `noise_batches` of
     `steps` each of the noise, both on batches of `batch`; 0: as many batches as there are.
 
-    learner: what the surrogate learns by (simclr, moco, byol, simsiam), at `lr` falling along a cosine; strength: of
-    the views (`training.Contrastive`). Raises ValueError for values that the learner does not take and for a count
-    below 1; `fit` where the surrogate could not be trained.
+    learner: what the surrogate learns by (simclr, moco, byol, simsiam), at `lr` falling along a cosine; strength,
+    crops: of the views (`training.SelfSupervised`). Raises ValueError for values that the learner does not take and for
+    a count below 1; `fit` where the surrogate could not be trained.
     """
 
     needs_images: ClassVar[bool] = True
@@ -44,6 +44,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
     momentum: float = 0.9
     weight_decay: float = 1e-4
     strength: float = 1.0
+    crops: float = 0.2
     temperature: Positive = 0.5
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
         """How the surrogate learns."""
         return SelfSupervised(
             self.learner, lr=self.lr, batch=self.batch, momentum=self.momentum, weight_decay=self.weight_decay,
-            strength=self.strength, temperature=self.temperature,
+            strength=self.strength, crops=self.crops, temperature=self.temperature,
         )  # fmt: skip
 
     @property

@@ -15,10 +15,9 @@ comes back through the views, and with `dual` through the branch that the learne
 Differs from the paper:
 * sample-wise noise begins at random and needs no label; the published one begins at class-wise noise, which does;
 * one network on one device; the published code needs two GPUs;
-* views are those of `training.Contrastive`; the published code draws crops of a fifth of the area and more;
-* the surrogate's rate falls along a cosine to 0 from the start; published, it rises for ten epochs first, and a
-  thousandth of it is left at the end;
-* the queue of MoCo is ours, 2,048 codes long; the published one has 4,096;
+* the surrogate's rate falls along a cosine to 0; published, a thousandth of it is left at the end;
+* learners are those of `training.pairs`: a projector of 512 and 128 at most with a batch normalisation, a queue of
+  2,048 codes, a copy that keeps 0.99; published, SimCLR's has none, the queue 4,096, and BYOL 4,096 and 256 at 0.999;
 * noise is kept in steps of eps / 127 between turns, so that the one short step of `byol` is rounded to 0.19/255.
 """
 
@@ -55,6 +54,7 @@ class CP(SelfSupervisedSurrogate):
         "class-quick": {
             "scope": "class", "model": "cnn", "rounds": 20, "batch": 250, "lr": 0.1, "steps": 1,
         },
+        "class-moco-quick": _CLASS | _MOCO | {"model": "resnet20", "rounds": 40, "batch": 128, "lr": 0.1},
     }  # fmt: skip
 
     scope: Literal["sample", "class"] = "sample"

@@ -18,8 +18,9 @@ Differs from the published code:
 * by default a round is what published code calls an epoch, which there holds as many pairs of turns as its batches
   suffice for: 5 on CIFAR-10. The presets count those pairs;
 * noise begins at random, with `moco` too, for which the authors' command begins at zero; x + delta stays within 0..1.
-The presets are that code's: `published` (SimCLR) and `simsiam` give the learner's loss the weight 0, which leaves no
-surrogate and costs next to nothing; `moco` has both.
+The presets are that code's: `published` (SimCLR), its `quick` form and `simsiam` give the learner's loss the weight 0,
+which leaves no surrogate and costs next to nothing; `moco` has both at 1, where signs of steps are the discriminant's
+(its gradient is some hundred times the learner's); `moco-quick` weighs it so that both are heard.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,9 @@ class TUE(SelfSupervisedSurrogate):
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {"model": "cnn", "rounds": 10, "steps": 5, "step_size": 1.6 / 255, "batch": 250, "lr": 0.1},
+        "quick": {"ssl_weight": 0.0, "rounds": 10, "steps": 5, "step_size": 1.6 / 255, "batch": 250},
+        "moco-quick": {"learner": "moco", "temperature": 0.2, "model": "resnet20", "rounds": 10, "steps": 3,
+                       "step_size": 1.6 / 255, "batch": 128, "lr": 0.1, "csd_weight": 0.005},
         "published": {"ssl_weight": 0.0, "csd_weight": 0.1, "detached": True, "rounds": 200},
         "simsiam": {
             "learner": "simsiam", "ssl_weight": 0.0, "csd_weight": 0.1, "detached": True, "rounds": 200,
@@ -56,6 +59,7 @@ class TUE(SelfSupervisedSurrogate):
         "moco": {"learner": "moco", "temperature": 0.2, "rounds": 200, "train_batches": 100, "steps": 5, "lr": 0.3},
     }  # fmt: skip
 
+    crops: float = 0.08
     rounds: int = 40
     train_batches: Natural = 20
     steps: int = 20

@@ -27,7 +27,9 @@ VICTIMS = {"quick": ("cnn", "resnet20", "resnet18"), "full": ("resnet18", "vgg16
 COSTLY = {"quick": ("resnet18",), "full": ()}
 ROBUST = ("random", "collapse", "rem", "sem", "em", "tap")
 RESIZED = ("random", "em", "tap", "collapse", "lsp")
-UNLABELLED = ("cp", "cp:class", "tue", "em", "lsp", "aue")
+LEARNER = "moco:times=4"
+UNLABELLED = ("cp:class-moco", "tue:moco")
+OTHERWISE = ("random", "random:class", "em", "lsp", "aue")
 TERMS = ("collapse", "collapse:langevin", "collapse:error", "collapse:standard")
 
 
@@ -90,15 +92,16 @@ def resolution(tier: str) -> list[Cell]:
 
 
 def selfsupervised(tier: str) -> list[Cell]:
-    """Noise made for learners without labels, and noise that was not, against one and against standard training, three
-    seeds. In the quick tier the victim is a network of few features, or random weights would do nearly as well.
+    """Noise made for learners without labels, three seeds, and noise that was not, one; the controls are random weights
+    (times=0), random noise and random noise of each class. In the quick tier the victim has few features, or random
+    weights would do nearly as well.
     """
-    trained = ("standard", "simclr")
-    cells = [
-        _cell(tier, method, adversary, seed)
-        for seed in range(3) for adversary in trained for method in (CLEAN, *UNLABELLED)
-    ]  # fmt: skip
-    return cells if tier == "full" else [replace(cell, model="resnet8") for cell in cells]
+    noise = (*UNLABELLED, "cp:moco") if tier == "full" else UNLABELLED
+    made = [_cell(tier, method, LEARNER, seed) for seed in range(3) for method in (CLEAN, *noise)]
+    made += [_cell(tier, method, LEARNER, 0) for method in OTHERWISE]
+    made += [_cell(tier, method, "simclr:times=4", 0) for method in (CLEAN, *noise)]
+    made += [_cell(tier, CLEAN, "moco:times=0", seed) for seed in range(3)]
+    return made if tier == "full" else [replace(cell, model="resnet20") for cell in made]
 
 
 def _labelled() -> list[str]:

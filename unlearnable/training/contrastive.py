@@ -28,22 +28,23 @@ class Contrastive(Augmentation):
     def __call__(self, x: Pixels, step: Step) -> Pixels:
         return self.view(x, step.rng("contrastive"))
 
-    def view(self, x: Pixels, rng: torch.Generator) -> Pixels:
-        """x (n, 3, h, w) -> the same shape in 0..1; draws come from rng."""
+    def view(self, x: Pixels, rng: torch.Generator, crops: float | None = None) -> Pixels:
+        """x (n, 3, h, w) -> the same shape in 0..1; draws come from rng. crops: the least share of the area that is
+        taken, where it does not follow from the strength.
+        """
         seed = int(torch.randint(2**62, (1,), generator=rng))
         with torch.random.fork_rng(devices=[]):  # kornia draws from nowhere else
             torch.manual_seed(seed)
-            seen: Pixels = self._policy(x.shape[-2], x.shape[-1])(x)
+            least = max(1 - 0.9 * self.strength, 0.05) if crops is None else crops
+            seen: Pixels = self._policy(x.shape[-2], x.shape[-1], least)(x)
         return seen.clamp(0, 1)
 
-    def _policy(self, height: int, width: int) -> nn.Module:
+    def _policy(self, height: int, width: int, crops: float) -> nn.Module:
         from kornia import augmentation  # loaded here: it takes a second, and few need it
 
         s = self.strength
         return nn.Sequential(
-            augmentation.RandomResizedCrop(
-                (height, width), scale=(max(1 - 0.9 * s, 0.05), 1.0), cropping_mode="resample"
-            ),
+            augmentation.RandomResizedCrop((height, width), scale=(crops, 1.0), cropping_mode="resample"),
             augmentation.RandomHorizontalFlip(),
             augmentation.ColorJitter(0.4 * s, 0.4 * s, 0.4 * s, 0.1 * s, p=0.8 * s),
             augmentation.RandomGrayscale(p=0.2 * s),

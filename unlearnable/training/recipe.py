@@ -186,12 +186,13 @@ class Recipe:
             raise ValueError(f"{learner.learner} is probed on clean images: give them as clean, or say probe=given")
         images = self.purified(data, run)
         network = self.start(data, run)
-        finished = learner.train(network, images, run)
+        losses = learner.train(network, images, run)
         known = {"given": (images, data.labels)}
         if clean is not None:
             known["clean"] = (self._purified_test(clean, run), clean.labels)
         asked = None if test is None else _features(network, self._purified_test(test, run), run)
-        probes: dict[str, float] = {}
+        astray = not all(map(math.isfinite, losses))
+        probes: dict[str, float] = {} if astray or not losses else {"pairs_loss": losses[-1]}
         heads: dict[str, nn.Linear] = {}
         train_acc: dict[str, float] = {}
         for name, (pixels, labels) in known.items():
@@ -203,8 +204,8 @@ class Recipe:
                 probes[f"probe_{name}"] = _share(heads[name](asked).argmax(1), test.labels)
                 probes[f"knn_{name}"] = _share(neighbours(features, labels, asked, len(data.classes)), test.labels)
         whole = run.place(nn.Sequential(network, heads[learner.probe])).eval()
-        reached = (probes[f"probe_{learner.probe}"],) if probes else ()
-        return Classifier(whole, (train_acc[learner.probe],), reached, diverged=not finished, probes=probes)
+        reached = (probes[f"probe_{learner.probe}"],) if test is not None else ()
+        return Classifier(whole, (train_acc[learner.probe],), reached, diverged=astray, probes=probes)
 
     def purified(self, data: ImageSet, run: Run) -> Images:
         """The training images after every purifier, in their order. Only the last may leave 8 bits."""

@@ -24,19 +24,20 @@ class SelfSupervised:
     learner: simclr, moco, byol or simsiam; probe: whether the linear probe that makes a classifier of its features is
     fitted on clean images, as papers do it to measure features, or on the images given, which is all that an adversary
     has; epochs: 0 leaves the network as it began, the control; lr: the peak of a one-cycle schedule of SGD; batch:
-    images a step, of which each is seen twice; strength: that of the views (`Contrastive`); temperature: of simclr and
-    moco; follow: how much the slow copy of moco and byol keeps at a step; queue: earlier images that moco compares
-    with. Raises ValueError for a value outside its range.
+    images a step, of which each is seen twice; strength, crops: of the views (`Contrastive`), with the least share of
+    an image's area that one has; temperature: of simclr and moco; follow: how much the slow copy of moco and byol keeps
+    at a step; queue: earlier images that moco compares with. Raises ValueError for a value outside its range.
     """
 
     learner: Learner = "simclr"
     probe: Probe = "clean"
     epochs: int = 24
     lr: float = 0.1
-    batch: int = 256
+    batch: int = 128
     momentum: float = 0.9
     weight_decay: float = 1e-4
     strength: float = 1.0
+    crops: float = 0.2
     temperature: float = 0.5
     follow: float = 0.99
     queue: int = 2048
@@ -53,6 +54,8 @@ class SelfSupervised:
             raise ValueError(
                 f"temperature must be above 0 and follow 0 to 1, got {self.temperature:g} and {self.follow:g}"
             )
+        if not 0 < self.crops <= 1:
+            raise ValueError(f"crops of {self.learner} must be above 0, 1 at most, got {self.crops:g}")
         Contrastive(self.strength)
 
     def start(self, network: nn.Module, run: Run, name: str) -> Pairs:
@@ -67,8 +70,12 @@ class SelfSupervised:
 
     def views(self, x: Pixels, run: Run, name: str, *moment: int) -> tuple[Pixels, Pixels]:
         """Two strongly augmented views of each image, differentiable in it."""
-        views = Contrastive(self.strength)
-        return views.view(x, run.rng(f"{name}-first", *moment)), views.view(x, run.rng(f"{name}-second", *moment))
+        views, draws = (
+            Contrastive(self.strength),
+            [run.rng(f"{name}-{which}", *moment) for which in ("first", "second")],
+        )
+        first, second = (views.view(x, rng, self.crops) for rng in draws)
+        return first, second
 
     def optimiser(self, pairs: Pairs) -> torch.optim.SGD:
         """For the weights that learn."""
@@ -86,8 +93,10 @@ class SelfSupervised:
         pairs.learned(keys)
         return float(loss.detach())
 
-    def train(self, network: nn.Module, images: Images, run: Run) -> bool:
-        """Trains a network, of which the head is taken away, on images; False where the loss was no number any more."""
+    def train(self, network: nn.Module, images: Images, run: Run) -> list[float]:
+        """Trains a network, of which the head is taken away, on images. The mean loss of each epoch: the last is no
+        number where training went astray.
+        """
         pairs = self.start(network, run, "pretrain")
         optimiser, images = self.optimiser(pairs), images.to(run.at)
         curve: list[float] = []
@@ -103,4 +112,4 @@ class SelfSupervised:
             if not math.isfinite(curve[-1]):
                 run.stop("pretrain", self.epochs, state, "the loss was no number")
                 break
-        return all(math.isfinite(loss) for loss in curve)
+        return curve
