@@ -124,3 +124,11 @@ def test_what_cannot_be_is_refused(small: ImageSet, run: Run) -> None:
         AR(candidates=0)
     assert protection("ar").budget == LINF8
     assert protection("ops").budget == Budget("none", 1.0)
+
+
+def test_lsp_says_which_patches_the_classes_of_a_size_want(run: Run) -> None:
+    with pytest.raises(ValueError, match="tell 8 classes apart at most, here are 10: use a patch below 8"):
+        protection("lsp").fit(blank(10, 8), run)
+    assert len(protection("lsp", patch=4).fit(blank(10, 8), run).centres.unique(dim=0)) == 10
+    with pytest.raises(ValueError, match="too many for 100 classes: use a patch of 10 or more"):
+        protection("lsp").fit(blank(100, 224, 1), run)

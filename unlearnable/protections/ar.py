@@ -37,6 +37,8 @@ Starts = Float64[Tensor, "m n 3 _ _"]
 _MARGIN = 4  # rows and columns at the start of a signal, which are noise yet
 _AT_MOST = 50 / math.sqrt(3072)  # root mean square of a signal
 _DRAWN = 4096  # processes at once, about 1 in 80 of them stable
+_HEARD = 64  # pixels a side of a signal that filters are tried on: enough to tell processes apart at any size
+_AT_ONCE = 2**22  # answers of a filter to a pixel, for each part of the work
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def answers(processes: Processes, signals: Signals) -> Float32[Tensor, "m k"]:
     """How strongly each process's filter answers to each signal, scaled to length 1: 0 where they match."""
     signals = signals / signals.square().sum((1, 2, 3), keepdim=True).sqrt()
     filters = matching(processes)
-    return torch.cat([F.conv2d(part.float(), filters).relu().sum((2, 3)) for part in signals.split(16)])
+    part = max(1, _AT_ONCE // (len(filters) * signals.shape[-1] ** 2))
+    return torch.cat([F.conv2d(some.float(), filters).relu().sum((2, 3)) for some in signals.split(part)])
 
 
 def _stable(size: int, rng: torch.Generator) -> tuple[Processes, Signals]:
@@ -139,7 +142,7 @@ def _stable(size: int, rng: torch.Generator) -> tuple[Processes, Signals]:
         signals = followed(kept, starts)
         steady = signals.square().mean((2, 3, 4)).sqrt().nan_to_num(math.inf).amax(1) <= _AT_MOST
         kept, signals = kept[steady], signals[steady]
-    return kept, signals[:, -1]
+    return kept, signals[:, -1, :, :_HEARD, :_HEARD].clone()
 
 
 def _settles(back: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from unlearnable.run import Run
 class ClassFilters(Checked):
     """Every image of a class goes through the same private filter, which networks learn instead of the picture.
 
+    Weights are drawn from a range, so that no number of classes is too many for them to differ.
     Raises ValueError for a kernel that is not odd.
     """
 

@@ -28,6 +28,7 @@ from unlearnable.protections._fields import Checked, Positive
 from unlearnable.protections._noise import own_noise
 from unlearnable.run import Run
 
+_MOST = 2**30
 _PAPER: dict[str, Any] = {"budget": {"norm": "l2", "eps": 6 / 255}, "overdrive": 1.0}
 
 
@@ -35,7 +36,8 @@ _PAPER: dict[str, Any] = {"budget": {"norm": "l2", "eps": 6 / 255}, "overdrive":
 class LSP(Checked):
     """A coarse pattern of flat patches for every image, drawn so that a linear classifier tells the classes apart.
 
-    Raises ValueError where the patches give too few features to tell the classes apart.
+    Raises ValueError where the patches give too few features to tell the classes apart, or so many that what is drawn
+    for all classes has more than 1 GiB.
     """
 
     needs_labels = True
@@ -56,7 +58,16 @@ class LSP(Checked):
         grid = -(-data.size // self.patch)
         features, classes = 3 * grid * grid, len(data.classes)
         if 2 ** min(features, 30) < classes:
-            raise ValueError(f"{features} patches cannot tell {classes} classes apart: use a patch below {self.patch}")
+            raise ValueError(
+                f"{features} patches tell {2**features} classes apart at most, here are {classes}: use a patch below "
+                f"{self.patch}"
+            )
+        if _drawn(data.size, self.patch, classes) > _MOST:
+            fits = (patch for patch in range(self.patch, data.size + 1) if _drawn(data.size, patch, classes) <= _MOST)
+            raise ValueError(
+                f"patches of {self.patch} pixels make {features} features at {data.size} pixels, too many for {classes} "
+                f"classes: use a patch of {next(fits, data.size)} or more"
+            )
         rng = run.rng("lsp-classes")
         centres = _distinct_signs(classes, features, rng) * self.class_sep
         spread = torch.rand(classes, features, features, generator=rng) * 2 - 1
@@ -83,6 +94,11 @@ class Patches:
         pattern = points.reshape(-1, 3, grid, grid).repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)
         pattern = pattern[:, :, : self.size, : self.size]
         return x + pattern * (self.rms / pattern.square().mean(dim=(1, 2, 3), keepdim=True).sqrt())
+
+
+def _drawn(size: int, patch: int, classes: int) -> int:
+    """Bytes of the covariances of all classes."""
+    return 4 * classes * (3 * (-(-size // patch)) ** 2) ** 2
 
 
 def _distinct_signs(count: int, features: int, rng: torch.Generator) -> Float32[Tensor, "k d"]:
