@@ -65,8 +65,8 @@ class LSP(Checked):
         if _drawn(data.size, self.patch, classes) > _MOST:
             fits = (patch for patch in range(self.patch, data.size + 1) if _drawn(data.size, patch, classes) <= _MOST)
             raise ValueError(
-                f"patches of {self.patch} pixels make {features} features at {data.size} pixels, too many for {classes} "
-                f"classes: use a patch of {next(fits, data.size)} or more"
+                f"patches of {self.patch} pixels make {features} features at {data.size} pixels, too many for "
+                f"{classes} classes: use a patch of {next(fits, data.size)} or more"
             )
         rng = run.rng("lsp-classes")
         centres = _distinct_signs(classes, features, rng) * self.class_sep
