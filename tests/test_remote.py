@@ -278,3 +278,76 @@ def test_a_store_without_stamps_or_sizes(
     monkeypatch.setattr(type(memory), "info", lambda self, path: {"size": None})
     with pytest.raises(ValueError, match=r"'/src/a.zip' cannot be fetched, its server does not say how large it is"):
         remote.Place("memory://src", tmp_path / "other/from/src").fetch(run)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [("memory://src", "memory://src/"), ("memory://src", "memory://src/out"), ("memory://src/cat", "memory://src"),
+     ("{here}/src", "file://{here}/src"),
+     ("file://{here}/src/cat", "{here}/src"), ("file://{here}/link", "{here}/src")],
+)  # fmt: skip
+@pytest.mark.parametrize("flags", [(), ("--overwrite",), ("--resume",), ("--dry-run",)])
+def test_originals_are_never_written_to_whatever_their_place_is_called(
+    tmp_path: Path, memory: Any, command: Command, source: str, destination: str, flags: tuple[str, ...]
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "src")
+    ends = [text.format(here=tmp_path) for text in (source, destination)]
+    before = tree(tmp_path / "src"), {name: memory.cat(name) for name in memory.find("/")}
+    said = refused(command("protect", *ends, *OPTIONS, *flags))
+    assert "is SRC" in said
+    assert "which is never written to" in said
+    assert (tree(tmp_path / "src"), {name: memory.cat(name) for name in memory.find("/")}) == before
+
+
+def test_places_beside_each_other_are_two(memory: Any) -> None:
+    assert not remote_stores.overlap("memory://src", "memory://src2")
+    assert not remote_stores.overlap("memory://src", "file:///src")
+    assert remote_stores.overlap("memory://src/a.png", "memory://src")
+
+
+def test_resume_is_no_leave_to_overwrite_what_others_put_there(memory: Any, command: Command) -> None:
+    memory.pipe("/dst/cat/1.png", b"somebody else's")
+    said = refused(command("protect", "memory://src", "memory://dst", *OPTIONS, "--resume"))
+    assert "no job that can be resumed was begun here" in said
+    assert memory.cat("/dst/cat/1.png") == b"somebody else's"
+
+
+def test_empty_objects_in_place_of_folders_are_no_files(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As s3fs and gcsfs list a bucket whose folders were made in a console."""
+    listed = memory.find
+
+    def find(root: str, **how: Any) -> Any:
+        markers = {f"{root}/": {"size": 0, "type": "file"}, f"{root}/cat/": {"size": 0, "type": "directory"}}
+        return listed(root, **how) | (markers if root == "/src" else {})
+
+    monkeypatch.setattr(memory, "find", find)
+    done = command("protect", "memory://src", tmp_path / "dst", *OPTIONS)
+    assert (done.code, done.json["protected"], done.json["copied"]) == (0, 4, 1)
+
+
+def test_a_remote_collection_is_verified_alone_and_reported_on_once_it_is_here(memory: Any, command: Command) -> None:
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS).code == 0
+    checked = command("verify", "memory://dst", "--json")
+    assert (checked.code, checked.json["checked"], checked.json["bad"]) == (0, 4, 0)
+    memory.pipe("/dst/cat/1.png", b"altered")
+    assert command("verify", "memory://dst", "--json").json["bad"] == 1
+    said = refused(command("report", "memory://src", "memory://dst"))
+    assert "report reads places of this machine, not 'memory://src': fetch it and name that" in said
+
+
+def test_while_files_are_replaced_no_manifest_says_what_they_are(
+    memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS).code == 0
+    put, there = remote._put, []
+
+    def watched(system: Any, many: list[tuple[Path, str]]) -> None:
+        there.append(memory.exists("/dst/.unlearnable/manifest.sqlite"))
+        put(system, many)
+
+    monkeypatch.setattr(remote, "_put", watched)
+    assert command("protect", "memory://src", "memory://dst", *OPTIONS, "--overwrite").code == 0
+    assert there == [False]
+    assert memory.exists("/dst/.unlearnable/manifest.sqlite")

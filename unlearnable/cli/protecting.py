@@ -84,7 +84,7 @@ def protect(args: Namespace, run: "Run") -> Answer:
         wanted = _wanted(args, source.path, destination.path)
         if source.remote or destination.remote:
             job.check(wanted, run)  # before anything is fetched
-        if destination.remote and not args.resume:
+        if destination.remote:
             destination.refuse_taken(args.overwrite)
         if source.remote:
             source.fetch(run)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from unlearnable.addresses import is_address, shown
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Names, Number, Parser, UsageError, folder_out, split, within
 
@@ -39,6 +40,9 @@ def report(args: Namespace, run: "Run") -> Answer:
     """Reports on a protected folder."""
     from unlearnable import proof
 
+    for flag in ("source", "destination", "test"):
+        if is_address(args[flag] or ""):
+            raise UsageError(f"report reads places of this machine, not {shown(args[flag])!r}: fetch it and name that")
     source, destination = Path(args.source), Path(args.destination)
     out = None if args.out is None else Path(args.out)
     _check(args, source, destination, out)
@@ -101,28 +105,29 @@ def verify(args: Namespace, run: "Run") -> Answer:
     if args.destination is None:
         if args.eps is not None:
             raise UsageError("--eps is compared with the originals: name SRC and DST")
-        return _audited(args, run)
+        with remote.copies(args.source, run=run) as (protected,):
+            return _audited(args, protected, run)
     if args.manifest is not None or args.key is not None:
         raise UsageError("--manifest and --key are for DST alone: leave SRC out")
-    with remote.copies(args.source, args.destination, run) as (source, destination):
+    with remote.copies(args.source, args.destination, run=run) as (source, destination):
         found = job.verify(source, destination, run, None if args.eps is None else parse_eps(args.eps))
     said = _keys(found) | {"eps": found.eps, "eps_of": found.eps_of}
     return Answer(said, _text(found), found.problems, unwell=bool(found.bad or found.missing))
 
 
-def _audited(args: Namespace, run: "Run") -> Answer:
+def _audited(args: Namespace, protected: Path, run: "Run") -> Answer:
     """DST alone: its files have the hashes that the manifest says, and none is there that it does not list."""
     from unlearnable import job
 
     if args.manifest is None:
         if args.key is not None:
             raise UsageError("--key says who signed a manifest: --manifest FILE names it")
-        found = job.audit(Path(args.source), run)
+        found = job.audit(protected, run)
         return Answer(_keys(found), _alone(found), found.problems, unwell=bool(found.bad or found.missing))
     from unlearnable import proof
 
     listed = proof.read(Path(args.manifest), args.key and Path(args.key))
-    found = job.audit(Path(args.source), run, listed.files, listed.kept)
+    found = job.audit(protected, run, listed.files, listed.kept)
     problems = (*found.problems, *listed.problems)
     found = replace(found, bad=found.bad + len(listed.problems), problems=problems)
     said = _keys(found) | {"key": listed.key, "trusted": listed.trusted}

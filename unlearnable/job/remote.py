@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from unlearnable.addresses import is_address, shown
 from unlearnable.files import BOOKKEEPING
 from unlearnable.job.manifest import FILE
-from unlearnable.job.remote_stores import There, Told, explained, found, inside, matching, system_of
+from unlearnable.job.remote_stores import There, Told, explained, found, inside, matching, overlap, system_of
 from unlearnable.run import Cancelled, Run
 
 _TOGETHER = 64
@@ -37,7 +37,7 @@ def workplace(source: str, destination: str) -> Path:
 @dataclass(frozen=True, slots=True)
 class Place:
     """One end of a job. address: as it was given; path: where it lies, or will lie, on this machine; goes_on: what lies
-    there is of the job that is resumed."""
+    there is of the job that is resumed, and so is what lies at the address of its DST."""
 
     address: str
     path: Path
@@ -75,8 +75,11 @@ class Place:
         """Raises ValueError where something is there that was not to be overwritten."""
         with explained(self.address, "read"):
             system, root = system_of(self.address)
-            if not overwrite and found(system, root):
-                raise Told(f"DST {self.address!r} is not empty: name another place, or --overwrite")
+            if not (overwrite or self.goes_on) and found(system, root):
+                raise Told(
+                    f"DST {self.address!r} is not empty, and no job that can be resumed was begun here: name another "
+                    "place, or --overwrite"
+                )
 
     def deliver(self, run: Run) -> None:
         """Puts all that lies at `path`, and the manifest last, where the address says; sizes are compared afterwards.
@@ -85,9 +88,13 @@ class Place:
         with explained(self.address, "written"):
             system, root = system_of(self.address)
             files = _outputs(self.path, root)
-            strange = {there.path for there in found(system, root).values()} - {there for _, there in files}
+            taken = {there.path for there in found(system, root).values()}
+            strange = taken - {there for _, there in files}
             if strange and self.path.is_dir():
                 raise Told(f"DST {self.address!r} holds {sorted(strange)[0]!r}, which is of no use here: remove it")
+            for here, there in files:
+                if here.name == FILE and there in taken:  # it would say what is there while that is replaced
+                    system.rm_file(there)
             _in_batches(files, lambda many: _put(system, many), "deliver", run)
             for here, there in files:
                 if system.size(there) != here.stat().st_size:
@@ -106,6 +113,8 @@ def places(
     if not (is_address(source) or is_address(destination)):
         yield Place(source, Path(source)), Place(destination, Path(destination))
         return
+    if overlap(source, destination):
+        raise Told(f"DST {destination!r} is SRC {source!r}, or one lies in the other, which is never written to")
     work = workplace(source, destination)
     begun, goes_on = _begun(work), resume and work.is_dir()
     keep = dry_run and goes_on
@@ -117,7 +126,7 @@ def places(
                 raise Told(f"{destination!r} was begun on this machine: --resume goes on, --overwrite starts anew")
             if not goes_on:
                 shutil.rmtree(work / "to", ignore_errors=True)
-            yield _end(source, work / "from", goes_on), _end(destination, work / "to", goes_on)
+            yield _end(source, work / "from", goes_on), _end(destination, work / "to", resume and begun)
         except ValueError:
             keep = keep or (not dry_run and (_begun(work) or _fetched(work)))
             raise
@@ -130,19 +139,19 @@ def places(
 
 
 @contextmanager
-def copies(source: str, destination: str, run: Run) -> Iterator[tuple[Path, Path]]:
-    """Both places on this machine, only to be looked at; copies of remote ones go afterwards."""
+def copies(*places: str, run: Run) -> Iterator[list[Path]]:
+    """Places on this machine, only to be looked at, the last one DST; copies of remote ones go afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         sides = []
-        for side, given in (("from", source), ("to", destination)):
-            sides.append(Path(folder) / side / _last(given) if is_address(given) else Path(given))
+        for number, given in enumerate(places):
+            sides.append(Path(folder) / str(number) / _last(given) if is_address(given) else Path(given))
             if is_address(given):
                 Place(given, sides[-1]).fetch(run)
-        if is_address(destination) and not (sides[1] / BOOKKEEPING).is_dir():
-            partial = Place(f"{destination.rstrip('/')}.partial", sides[1].with_name(f"{sides[1].name}.partial"))
+        if is_address(places[-1]) and not (sides[-1] / BOOKKEEPING).is_dir():
+            partial = Place(f"{places[-1].rstrip('/')}.partial", sides[-1].with_name(f"{sides[-1].name}.partial"))
             with suppress(ValueError):  # without a manifest names are compared
                 partial.fetch(run)
-        yield sides[0], sides[1]
+        yield sides
 
 
 @contextmanager

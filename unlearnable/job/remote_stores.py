@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlearnable.addresses import shown
+from unlearnable.addresses import is_address, shown
 from unlearnable.extras import imported
 from unlearnable.files.collections.shards import expanded
 from unlearnable.messages import in_words
@@ -51,12 +51,40 @@ def system_of(address: str) -> tuple[Any, str]:
 
 
 def found(system: Any, root: str) -> dict[str, There]:
-    """Every file that is there, by its name below the root, '' for the root itself."""
+    """Every file that is there, by its name below the root, '' for the root itself.
+
+    The empty objects that stores keep in place of folders are none.
+    """
     system.invalidate_cache()
     if not system.exists(root):
         return {}
-    listed = system.find(root, detail=True)
-    return {str(full).removeprefix(root).lstrip("/"): _there(system, str(full), said) for full, said in listed.items()}
+    listed = {str(full): said for full, said in system.find(root, detail=True).items() if not _folder(str(full), said)}
+    if len(listed) > 1:
+        listed.pop(root, None)
+    return {full.removeprefix(root).lstrip("/"): _there(system, full, said) for full, said in listed.items()}
+
+
+def _folder(full: str, said: Mapping[str, Any]) -> bool:
+    return full.endswith("/") or said.get("type") == "directory"
+
+
+def overlap(source: str, destination: str) -> bool:
+    """Whether one of two places, of which one at least is an address, is the other or lies in it. Users and passwords
+    make no other store of one; a host does.
+    """
+    (one, here), (other, there) = (_canonical(place) for place in (source, destination))
+    return one == other and (f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"))
+
+
+def _canonical(place: str) -> tuple[tuple[str, Any], str]:
+    """What tells a store from others, and the place's name in it."""
+    if not is_address(place):
+        return ("LocalFileSystem", None), str(Path(place).resolve())
+    with explained(place, "read"):
+        system, root = system_of(place)
+        kind = type(system).__name__
+        name = str(Path(root).resolve()) if kind == "LocalFileSystem" else root.strip("/")
+        return (kind, getattr(system, "storage_options", {}).get("host")), name
 
 
 def matching(system: Any, root: str) -> dict[str, There]:
