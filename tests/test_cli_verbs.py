@@ -156,6 +156,16 @@ def test_a_fitted_method_protects(command: Command, photos: Path) -> None:
     assert (said["protected"], said["max_abs_delta"], said["eps"]) == (4, 2, "2/255")
 
 
+def test_whoever_leaves_the_seed_of_a_closed_form_at_nothing_is_told(command: Command, photos: Path) -> None:
+    told = "follows from the method and --seed 0"
+    assert told in command("protect", photos, "a", "--method", "lsp").out
+    assert told not in command("protect", photos, "b", "--method", "lsp", "--seed", "4711").out
+    assert told not in command("protect", photos, "c", "--method", "random").out
+    assert told not in command("protect", photos, "d").out
+    assert "4711" not in command("protect", photos, "e", "--method", "lsp", "--seed", "4711", "--card").out
+    assert "4711" not in Path("e/README.md").read_text()
+
+
 def test_who_protects_for_networks_that_were_drawn_is_told_where_their_bundles_lie(
     command: Command, photos: Path
 ) -> None:

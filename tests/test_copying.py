@@ -242,3 +242,20 @@ def test_the_texts_of_cifar_hold_no_picture(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"readme.html' would be copied, but it holds a picture"):
         job(tmp_path / "c", tmp_path / "out", method="random")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_records_of_cifar_beside_pictures_are_not_copied(tmp_path: Path, labels: int) -> None:
+    records = np.random.default_rng(0).integers(0, 256, (40, labels + 3072), dtype=np.uint8)
+    records[:, :labels] = np.arange(40)[:, None] % (10 if labels == 1 else 20)
+    whole = records.tobytes()
+    for size in (len(whole), 1000, 3073):
+        blocks = [whole[at : at + size] for at in range(0, len(whole), size)]
+        with pytest.raises(Refused, match="CIFAR's records"):
+            list(inspected(blocks))
+    put(tmp_path / "src/cifar-10-batches-bin/data_batch_1.bin", whole)
+    put(tmp_path / "src/a.png", crop(1))
+    done = job(tmp_path / "src", tmp_path / "dst", method="random")
+    assert (done.protected, done.copied, done.failed) == (1, 0, 1)
+    for other in (whole[:-1], bytes(len(whole)), b"a text\n" * 3073, whole[5:] + whole[:5]):
+        check_copy(other)

@@ -337,6 +337,12 @@ def test_a_remote_collection_is_verified_alone_and_reported_on_once_it_is_here(m
     assert "report reads places of this machine, not 'memory://src': fetch it and name that" in said
 
 
+def test_networks_are_not_drawn_where_their_bundles_would_be_lost(memory: Any, command: Command) -> None:
+    said = refused(command("protect", "memory://src", "memory://dst", "--method", "uge:blind-quick"))
+    assert "bundles must stay with you: fit it to a folder" in said
+    assert not memory.exists("/dst")
+
+
 def test_while_files_are_replaced_no_manifest_says_what_they_are(
     memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import Namespace
 
 from unlearnable.addresses import shown
+from unlearnable.cli.advice import GUESSED, advice, draws_networks, follows_from_the_seed, for_whom
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, typed
 
@@ -84,6 +85,11 @@ def protect(args: Namespace, run: "Run") -> Answer:
         wanted = _wanted(args, source.path, destination.path)
         if source.remote or destination.remote:
             job.check(wanted, run)  # before anything is fetched
+        if destination.remote and draws_networks(wanted.method):
+            raise UsageError(
+                f"--method {wanted.method} draws networks, whose bundles must stay with you: fit it to a folder, and "
+                "protect with --method FOLDER"
+            )
         if destination.remote:
             destination.refuse_taken(args.overwrite)
         if source.remote:
@@ -131,32 +137,29 @@ def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place
                 f"DST {shown(args.destination)!r}: {wrong} outputs are not as they should be: nothing was put"
             )
         destination.deliver(run)
+    there = shown(args.destination)
+    kept = str(done.manifest.parent)
+    kept = kept.replace(str(destination.path), there) if destination.remote else kept
     control = done.eps == eps_text(0.0)
+    guessed = GUESSED if run.seed == 0 and not control and follows_from_the_seed(asked.method) else ""
     text = "a control: at eps 0 the pictures are as they were\n" if control else ""
     text += (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"{_renamed(done)}to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
+        f"{_renamed(done)}{guessed}to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
     if done.signalled is not None:
         text += (
             f"\nsignals, which stop nobody: {done.signalled} of {done.protected} pictures say in XMP that training is "
-            f"not allowed; templates for a web site: {done.manifest.parent / 'signals'}"
+            f"not allowed; templates for a web site: {kept}/signals"
         )
-    text += _for_whom(done.manifest.parent / "perturbation")
+    text += for_whom(done.manifest.parent / "perturbation")
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
-    there = shown(args.destination)
-    advice = _advice(done, there, there if destination.remote else str(done.manifest))
+    if destination.remote:
+        text += f"\nkept apart: {kept} says how it was done: publish the pictures without it"
+    said = "; ".join(advice(done, there, there if destination.remote else str(done.manifest)))
     unwell = bool(done.failed or done.unchanged or done.strange)
-    return Answer(_summary(done), text, failures, unwell, advice)
-
-
-def _for_whom(fitted: Path) -> str:
-    """Where the bundles of networks lie that were drawn for a fit."""
-    found = [shown(str(path)) for path in sorted(fitted.glob("authorised-*"))]
-    if not found:
-        return ""
-    return f"\nfor networks that may learn, whose bundles are {', '.join(found)}: whoever has one may; publish none"
+    return Answer(_summary(done), text, failures, unwell, said)
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":
@@ -174,41 +177,6 @@ def _renamed(done: "Summary") -> str:
         return ""
     said = "; files that were copied may say the old names: see docs/how-to.md" if done.copied else ""
     return f"renamed: {done.renamed} of {done.protected} pictures (photo.jpg is photo.png now){said}\n"
-
-
-def _advice(done: "Summary", there: str, manifest: str) -> str:
-    """What is not protected, where the change shows, which pictures cannot hold it, and what to do; nothing where there
-    are none."""
-    said = []
-    if done.unchanged == done.protected > 0:
-        said.append(f"nothing changed: the pictures in {there} are as they were: take a larger --eps, or fit anew")
-    elif done.unchanged:
-        said.append(
-            f"unchanged: {done.unchanged} of {done.protected} pictures are as they were in every pixel: not protected"
-            f" ({_some(done.unchanged_named, done.unchanged)}): take a larger --eps, or keep them back"
-        )
-    if done.strange:
-        said.append(
-            f"strange: {done.manifest.parent.parent} holds pictures that this job did not write, nothing says that "
-            f"they are protected ({_some(done.strange_named, done.strange)}): move them away"
-        )
-    if done.showing:
-        said.append(
-            f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen"
-            f" ({_some(done.shown_most, done.showing)}; flat_step in {manifest}): a smaller --eps shows less, and "
-            "protects less"
-        )
-    if done.grey:
-        said.append(
-            f"grey: {done.grey} of {done.protected} pictures have one channel and take the mean of three channels' "
-            "changes, which mostly protects little: stored as RGB they take all of it, and show it as colour"
-        )
-    return "; ".join(said)
-
-
-def _some(names: tuple[str, ...], count: int) -> str:
-    more = count - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _summary(done: "Summary") -> dict[str, Any]:
@@ -254,7 +222,7 @@ def fit(args: Namespace, run: "Run") -> Answer:
     missed = job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
     said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
     text = f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {typed(args.out)}"
-    text += _for_whom(Path(args.out))
+    text += for_whom(Path(args.out))
     return Answer(said, text, missed, unwell=bool(missed))
 
 

@@ -10,6 +10,7 @@ from unlearnable.files.refused import Refused
 
 UNSEEN = "an archive or table among pictures is not looked into: unpack it, or protect it by itself"
 HOLDS = "it holds a picture that nobody protected: move it out of SRC, or copy the file yourself"
+RECORDS = "it holds CIFAR's records of pictures: protect the folder it came in by itself, and move it out of SRC"
 _PDF, _DRAWS = 1024, re.compile(rb"/Subtype\s*/Image\b")  # where its header may lie; how it names a picture
 
 
@@ -19,7 +20,7 @@ def inspected(blocks: Blocks) -> Iterator[bytes]:
     The first block holds the head of the file.
     """
     before: bytes | None = None
-    pdf = False
+    pdf, records = False, [_Records((10,)), _Records((20, 100))]
     for block in blocks:
         if before is None:
             check_head(block)
@@ -28,7 +29,34 @@ def inspected(blocks: Blocks) -> Iterator[bytes]:
         if shows(window) or (pdf and _DRAWS.search(window)):
             raise Refused(HOLDS)
         before = window[-OVERLAP:]
+        for kind in records:
+            kind.see(block)
         yield block
+    if any(kind.whole for kind in records):
+        raise Refused(RECORDS)
+
+
+class _Records:
+    """Whether a file is nothing but records of CIFAR: label bytes, each below its limit, and 3072 bytes of pixels.
+
+    They have no mark; a file of that length whose bytes at those places are such labels, and not all the same, is one.
+    """
+
+    def __init__(self, limits: tuple[int, ...]) -> None:
+        self._limits, self._size = limits, len(limits) + 3072
+        self._length, self._fits, self._labels = 0, True, set[int]()
+
+    def see(self, block: bytes) -> None:
+        """The next bytes of the file."""
+        for place, limit in enumerate(self._limits) if self._fits else ():
+            labels = set(block[(place - self._length) % self._size :: self._size])
+            self._fits = self._fits and max(labels, default=0) < limit
+            self._labels |= labels
+        self._length += len(block)
+
+    @property
+    def whole(self) -> bool:
+        return self._fits and self._length % self._size == 0 and len(self._labels) > 1
 
 
 def check_copy(data: bytes) -> None:

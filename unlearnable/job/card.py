@@ -51,7 +51,7 @@ def write(destination: Destination, manifest: Manifest, about: Mapping[str, obje
 
     about: method and budget, by the names that people know them by."""
     if wanted or _is_card(place_of(destination)):
-        found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0], "seed": run.seed}
+        found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0]}
         write_atomically(place_of(destination), _text(found | dict(about), provenance(run)).encode())
 
 
@@ -105,7 +105,6 @@ _CARD = """\
 | changes that can be seen on flat areas | {flat} pictures |
 | other files | {copied}, as they were |
 | not among them | {failed} that could not be protected |
-| seed | {seed} |
 
 ## What it does not do
 

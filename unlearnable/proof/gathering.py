@@ -111,7 +111,7 @@ def _done(about: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
         signals = {"value": FORBIDDEN, "pictures": manifest.noted(ADDED), "c2pa": manifest.noted(credentials.ADDED)}
     return {
         "method": method, "protection": protection, "eps": str(Budget(about["norm"], about["eps"])),
-        "norm": about["norm"], "seed": about["seed"], "labels": about["labels"], "container": about["container"],
+        "norm": about["norm"], "labels": about["labels"], "container": about["container"],
         "version": made.get("version"), "date": made.get("date"), **counts, "signals": signals,
     }  # fmt: skip
 

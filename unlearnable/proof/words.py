@@ -64,7 +64,7 @@ def _done(done: dict[str, Any]) -> list[str]:
     method = code(done["method"]) if done["method"] else "a fitted protection whose name was not recorded"
     by = f"unlearnable {done['version']} on {done['date']}" if done["version"] else "an earlier version, not recorded"
     bound = _bound(done)
-    said = [f"{_count(done['protected'], 'picture')} protected with {method}, {bound}, by {by}; seed {done['seed']}."]
+    said = [f"{_count(done['protected'], 'picture')} protected with {method}, {bound}, by {by}."]
     became = {
         "copied": f"{_count(done['copied'], 'other file')} copied as they were",
         "failed": f"{_count(done['failed'], 'file')} could not be protected and are not there",

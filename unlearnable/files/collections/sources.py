@@ -15,7 +15,7 @@ from unlearnable.files.copying import UNSEEN
 FOLDERS = (Dataset, Cifar, shards.Shards)
 FILES: dict[str, type[Packable]] = {**shards.SUFFIXES, ".npz": Npz}
 _SRC = "SRC"  # what every format calls the path, unless the caller says otherwise
-_PICKLES = "is CIFAR as Python pickles, which are never opened: take the binary version (cifar-10-binary.tar.gz)"
+_PICKLES = "is CIFAR as Python pickles, which are never opened: take cifar-10-binary.tar.gz, unpacked"
 
 
 def open_collection(path: Path, what: str = "SRC") -> Collection:
