@@ -1,7 +1,9 @@
 """Every counter-measure against an independent oracle, and where it must change nothing."""
 
 import io
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional as F
 
+from unlearnable import perturbation
 from unlearnable.adversaries import ADVERSARIES, adversary, ueraser
 from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented, Strong, Unlearned
@@ -25,7 +28,9 @@ from unlearnable.adversaries.ueraser import UEraser, worst
 from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.packs import digits
+from unlearnable.perturbation import apply
 from unlearnable.pixels import LINF8, UNBOUNDED, Budget, release, to_float
+from unlearnable.protections import Protection, describe, protection
 from unlearnable.run import Run
 from unlearnable.training import EarlyStop, Handed, Recipe, Step, accuracy, attack, cross_entropy
 
@@ -211,6 +216,27 @@ def test_coin_fetches_every_pixel_from_nearby(step: Step) -> None:
     change = (moved - ramp[..., 4:-4]).abs() * 32
     assert 0.5 < change.mean() < 1.5
     assert change.max() <= 2.001
+
+
+def test_what_can_be_made_again_can_be_taken_off(pictures: ImageSet, run: Run, tmp_path: Path) -> None:
+    """Of a closed form all but what was clipped at black and white; of the shipped generator most."""
+
+    def left(method: Protection, data: ImageSet, name: str, **known: object) -> tuple[float, float]:
+        protected = apply(fitted := method.fit(data, run), data, method.budget, run)
+        perturbation.save(tmp_path / "fitted", fitted, {"protection": describe(method)})
+        (part,) = adversary(name).purify
+        found = replace(part, **known)(protected, replace(run, directory=tmp_path / "work"))
+        again = replace(part, **known)(protected, replace(run, directory=tmp_path / "work"))
+        assert torch.equal(found, again), "a stage that is done is not begun anew"
+        shutil.rmtree(tmp_path / "work")
+        return tuple(float(to_float(x).sub(to_float(data.images)).square().mean()) for x in (found, protected.images))
+
+    before, after = left(protection("lsp"), pictures, "subtract", fitted=tmp_path / "fitted")[::-1]
+    assert after < 0.02 * before
+    before, after = left(protection("one_for_all:shipped"), pictures, "subtract:turns=2")[::-1]
+    assert after < 0.6 * before
+    with pytest.raises(ValueError, match="no fitted protection"):
+        adversary(f"subtract:{tmp_path}").purify[0](pictures, run)
 
 
 def test_the_projection_takes_away_what_a_linear_model_sees(run: Run) -> None:

@@ -20,6 +20,7 @@ from unlearnable.adversaries.purify import Purify
 from unlearnable.adversaries.selfsupervised import BYOL, MoCo, SimCLR, SimSiam
 from unlearnable.adversaries.smoothing import Bilateral, Gaussian, Mean, Median, Resize
 from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
+from unlearnable.adversaries.subtract import Subtract
 from unlearnable.adversaries.ueraser import UEraser
 from unlearnable.pixels import parse_eps
 from unlearnable.training import EarlyStop, Handed, Purifier, Recipe
@@ -54,6 +55,7 @@ ADVERSARIES: dict[str, Adversary] = {
     "coin": Adversary(Coin, "scrambling neighbouring pixels"),
     "dvae": Adversary(DVAE, "restoring the pictures with an autoencoder"),
     "purify": Adversary(Purify, "restoring the pictures by diffusion"),
+    "subtract": Adversary(Subtract, "taking off what the public generator would add"),
     "augmented": Adversary(Augmented, "strong augmentation"),
     "distill": Adversary(Distill, "learning from a teacher network"),
     "early_stop": Adversary(EarlyStop, "stopping at the best epoch on a few clean pictures"),

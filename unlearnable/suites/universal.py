@@ -35,7 +35,7 @@ ELSEWHERE: dict[str, dict[str, float | None]] = {
 }
 """Methods that are fitted elsewhere, with the budget of those whose own is not 8/255."""
 FITTED_ON = {"quick": "tin100-64-quick", "full": "tin100-64"}
-ADVERSARIES = ("mixup", "gaussian", "orthogonal", "grayscale", "jpeg:75", "ueraser")
+ADVERSARIES = ("subtract", "mixup", "gaussian", "orthogonal", "grayscale", "jpeg:75", "ueraser")
 MERGED = {"imagenette-64": "names:5", "places20-64": "names:10", "cifar10-quick": "names:5"}
 
 
