@@ -50,14 +50,15 @@ def cost() -> str:
         f"| {stage} | {spent[stage]:.1f} ms | {hours[stage]:,.0f} | {hours[stage] / total:.0%} |" for stage in spent
     )
     networks = (hours["encoder"] + hours["generator"]) / total
+    whole = record["speed"]["cpu_seconds_per_image"]
     return (
         f"| stage | one picture | core-hours for 10^9 | share |\n|---|---|---|---|\n{rows}\n"
         f"| all | {sum(spent.values()):.1f} ms | {total:,.0f} | |\n\n"
         f"{record['side']} x {record['side']} pixels, {record['method']}, {record['hardware']['processor']}; commit "
-        f"`{record['commit']}`. On 1,000 cores that is {total / 1000:.0f} hours. A device that ran both networks for "
-        f"nothing would save {networks:.0%}: cores, not GPUs, are what such a job wants. Reading, hashing, writing and "
-        f"the manifest come on top: {record['speed']['cpu_seconds_per_image'] * 1000:.0f} ms of processor time a "
-        f"picture with them and the program's start, over {record['photos']} pictures."
+        f"`{record['commit']}`. Reading, hashing, writing and the manifest come on top: {whole * 1000:.0f} ms of "
+        f"processor time a picture with them and the program's start, over {record['photos']} pictures. So 1,000 cores "
+        f"would take {many * whole / 3600 / 1000:.0f} hours. A device that ran both networks for nothing would save "
+        f"{networks:.0%} of the stages: cores, not GPUs, are what such a job wants."
     )
 
 

@@ -17,7 +17,7 @@ FORMS = {
 MAIN = tuple(form for name in PROTECTIONS for form in FORMS.get(name, (name,)))
 NOTHING = ("random", 0.0)
 """Delta = 0 through the same pipeline: what it does to a number is of the pipeline alone."""
-MATRIX = ("random", "em", "em:class", "tap", "lsp", "class_filters")
+MATRIX = ("one_for_all:shipped", "random", "em", "em:class", "tap", "lsp", "class_filters")
 RATES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 MIXED = ("em", "tap", "lsp")
 AGREED = (
@@ -40,7 +40,9 @@ def main(tier: str) -> list[Cell]:
 
 
 def matrix(tier: str) -> list[Cell]:
-    """Protections of five kinds, random noise and clean images against every adversary that needs labels, one seed."""
+    """What `protect` does by itself, protections of five more kinds, random noise and clean images against every
+    adversary that needs labels, one seed.
+    """
     return [_cell(tier, method, adversary, 0) for adversary in _labelled() for method in (CLEAN, *MATRIX)]
 
 
@@ -116,7 +118,7 @@ def _cell(tier: str, method: str, adversary: str, seed: int, rate: float = 1.0) 
 
 SUITES: dict[str, Suite] = {
     "main": Suite("Every protection against standard training", main),
-    "matrix": Suite("Protections of five kinds against adversaries", matrix),
+    "matrix": Suite("Protections against adversaries", matrix),
     "rates": Suite("Only a share of the images protected", rates),
     "agreement": Suite("What undoes which protection", agreement),
     "victims": Suite("Optimised protections and other victims", victims),
