@@ -166,6 +166,20 @@ def test_whoever_leaves_the_seed_of_a_closed_form_at_nothing_is_told(command: Co
     assert "4711" not in Path("e/README.md").read_text()
 
 
+def test_columns_that_say_where_originals_may_lie_are_named(command: Command, tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pictures = [picture(tmp_path / f"{n}.png", n).read_bytes() for n in range(3)]
+    columns = {
+        "image": [{"bytes": data, "path": None} for data in pictures],
+        "image_url": [None, "s3://box/1.png", None], "caption": ["a", "b", "c"],
+    }  # fmt: skip
+    for name, kept in (("with", columns), ("without", {k: v for k, v in columns.items() if k != "image_url"})):
+        parquet.write_table(arrow.table(kept), tmp_path / f"{name}.parquet")
+        done = command("protect", tmp_path / f"{name}.parquet", tmp_path / f"{name}-out.parquet", "--quiet")
+        assert done.code == 0
+        assert ("addresses: the columns image_url were carried over" in done.err) == (name == "with")
+
+
 def test_who_protects_for_networks_that_were_drawn_is_told_where_their_bundles_lie(
     command: Command, photos: Path
 ) -> None:

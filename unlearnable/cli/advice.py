@@ -54,6 +54,11 @@ def advice(done: "Summary", there: str, manifest: str) -> list[str]:
             f"strange: {there} holds pictures that this job did not write, nothing says that "
             f"they are protected ({_some(done.strange_named, done.strange)}): move them away"
         )
+    if done.addresses:
+        said.append(
+            f"addresses: the columns {', '.join(done.addresses)} were carried over and say where something lies: if "
+            "that is where the originals are, take them out"
+        )
     if done.showing:
         said.append(
             f"showing: on flat areas (sky, paper) of {done.showing} of {done.protected} pictures the change can be seen"

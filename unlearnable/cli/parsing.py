@@ -51,7 +51,12 @@ def parser(verb: str, about: str, add: Callable[[Parser], None]) -> Parser:
     made.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else")
     made.add_argument("--quiet", action="store_true", help="no progress on standard error")
     made.add_argument("--seed", type=int, help="the same seed gives the same bytes (0, unless a verb draws a secret)")
-    made.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where networks compute")
+    made.add_argument(
+        "--device",
+        type=Literal["auto", "cpu", "cuda"],
+        default="auto",
+        help="where networks are trained; what is fitted protects on the processor",
+    )
     return made
 
 

@@ -4,10 +4,10 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unlearnable.files import Collection, Destination, Item, is_picture_name
+from unlearnable.files import Collection, Destination, Item, Packable, is_picture_name
 from unlearnable.files.collections.folder import listed
 from unlearnable.files.formats import UNSUPPORTED, suffix_of
 from unlearnable.files.pictures.signals import ADDED
@@ -36,7 +36,8 @@ class Summary:
     pictures on whose flat areas the change shows (`visibility.flat_step`), shown_most: the names of up to three;
     signalled: pictures that a signal was added to, None where none was asked for; grey: pictures of one channel;
     unchanged: protected pictures of which no pixel changed though eps is above 0; strange: pictures in the destination
-    that are of no file of the job; of both the first three names; renamed: pictures whose output has another name."""
+    that are of no file of the job; of both the first three names; renamed: pictures whose output has another name; addresses: columns that were
+    carried over and say where on the network something lies."""
 
     protected: int
     copied: int
@@ -56,6 +57,7 @@ class Summary:
     strange: int = 0
     strange_named: tuple[str, ...] = ()
     renamed: int = 0
+    addresses: tuple[str, ...] = ()
 
     @property
     def images_per_second(self) -> float:
@@ -132,7 +134,8 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
             card.write(destination, manifest, identity.named(choice), run, carded)
-            return _summary(job, choice, destination, manifest, worked, time.monotonic() - began)
+            done = _summary(job, choice, destination, manifest, worked, time.monotonic() - began)
+            return replace(done, addresses=source.addresses() if isinstance(source, Packable) else ())
 
 
 def _summary(

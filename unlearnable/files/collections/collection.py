@@ -76,6 +76,10 @@ class Packable(ABC):
         after packing. None where all is in items. Raises `Refused` where it cannot be read."""
         return None
 
+    def addresses(self) -> tuple[str, ...]:
+        """The columns beside its pictures that say where on the network something lies; an original might."""
+        return ()
+
     @abstractmethod
     def pack(self, out: Path, staged: Staged) -> None:
         """Writes the collection again to `out`, which is not there yet: the same but for its pictures, which come from

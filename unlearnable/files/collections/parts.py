@@ -42,6 +42,10 @@ class Parts(Packable):
         found = {name: said for name, part in self.parts.items() if (said := _kept(name, part)) is not None}
         return digest(found) if found else None
 
+    def addresses(self) -> tuple[str, ...]:
+        found = (part.addresses() for part in self.parts.values() if isinstance(part, Packable))
+        return tuple(dict.fromkeys(name for names in found for name in names))
+
     def close(self) -> None:
         with ExitStack() as stack:
             for part in self.parts.values():

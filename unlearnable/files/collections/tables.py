@@ -16,6 +16,7 @@ from unlearnable.files.refused import Refused, refusing
 _LABEL_COLUMNS = ("label", "labels", "class", "fine_label")
 _PICTURE_COLUMNS = ("image", "img")
 _ADDRESS_COLUMNS = ("image", "img", "url", "image_url", "image_path", "path", "file", "file_name")
+_LOOKED_AT = 64  # rows
 _AT_ONCE = 1 << 28  # bytes of pictures written together: an Arrow column of bytes ends at 2 GiB
 
 
@@ -142,6 +143,12 @@ class Rows(Packable):
     def kept(self) -> str | None:
         with self._lock, refusing("cannot be read from the table"):
             return columns.kept(self._chunks.schema, map(self._others, range(len(self._chunks.counts))))
+
+    def addresses(self) -> tuple[str, ...]:
+        types = pyarrow().types
+        texts = [f.name for f in self._chunks.schema if types.is_string(f.type) or types.is_large_string(f.type)]
+        first = {name: self._chunks.column(0, name).slice(0, _LOOKED_AT).to_pylist() for name in texts if self.items}
+        return tuple(name for name, cells in first.items() if any("://" in (cell or "") for cell in cells))
 
     def _others(self, chunk: int) -> Any:
         """All of a piece that is written again as it is: other columns, and what else the column of pictures says."""
