@@ -55,7 +55,7 @@ def parser(verb: str, about: str, add: Callable[[Parser], None]) -> Parser:
         "--device",
         type=Literal["auto", "cpu", "cuda"],
         default="auto",
-        help="where networks are trained; what is fitted protects on the processor",
+        help="where networks train",
     )
     return made
 

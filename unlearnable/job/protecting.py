@@ -36,8 +36,8 @@ class Summary:
     pictures on whose flat areas the change shows (`visibility.flat_step`), shown_most: the names of up to three;
     signalled: pictures that a signal was added to, None where none was asked for; grey: pictures of one channel;
     unchanged: protected pictures of which no pixel changed though eps is above 0; strange: pictures in the destination
-    that are of no file of the job; of both the first three names; renamed: pictures whose output has another name; addresses: columns that were
-    carried over and say where on the network something lies."""
+    that are of no file of the job; of both the first three names; renamed: pictures whose output has another name;
+    addresses: columns that were carried over and say where on the network something lies."""
 
     protected: int
     copied: int
