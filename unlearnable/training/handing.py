@@ -59,7 +59,7 @@ def in_secret(method: Method, data: ImageSet, run: Run) -> Method:
     """A method that hands out networks, with bundles: its own, or where it has none, of networks drawn from a seed that
     nobody knows. Those are kept where the run keeps what lies beside its result; a run that goes on finds them again.
 
-    For what is published: cards and reports print the seed of a run, so that anybody could draw what follows from it.
+    For what is published: the method is known, and most leave the seed at 0, from which anybody could draw them.
     """
     if not isinstance(method, Handing) or method.bundles or run.directory is None:
         return method

@@ -70,11 +70,8 @@ class SelfSupervised:
 
     def views(self, x: Pixels, run: Run, name: str, *moment: int) -> tuple[Pixels, Pixels]:
         """Two strongly augmented views of each image, differentiable in it."""
-        views, draws = (
-            Contrastive(self.strength),
-            [run.rng(f"{name}-{which}", *moment) for which in ("first", "second")],
-        )
-        first, second = (views.view(x, rng, self.crops) for rng in draws)
+        draws = (run.rng(f"{name}-{which}", *moment) for which in ("first", "second"))
+        first, second = (Contrastive(self.strength).view(x, rng, self.crops) for rng in draws)
         return first, second
 
     def optimiser(self, pairs: Pairs) -> torch.optim.SGD:
