@@ -67,7 +67,8 @@ class OneForAll(Staged):
                   "generator": "published", "width": 64, "head": "tanh", "grid": 224, "batch": 30, "lr": 1e-4},
         "discriminant": {"objective": "discriminant"}, "groups": {"regress": 0.0, "tinted": 0.0, "greyed": 0.0},
         "discriminant-quick": {"objective": "discriminant", "steps": 600, "batch": 64}, "quick": {"steps": 1200},
-        "shipped": {"init": "shipped", "steps": 0}, "tuned": {"init": "shipped", "epochs": 5, "lr": 5e-4},
+        "shipped": {"init": "shipped", "steps": 0},
+        "tuned": {"init": "shipped", "groups": (16,), "regress": 0.0, "lr": 5e-4},
     }  # fmt: skip
 
     budget: Budget = field(default=LINF8)

@@ -28,7 +28,7 @@ ResNet-18 does so below 128 pixels, ResNet-20 always.
 """
 CHEAP = ("random", "clusters:quick", "one_for_all:discriminant-quick")
 """What the quick tier measures with the cheapest victim alone."""
-SHIPPED = "one_for_all:shipped"
+SHIPPED, TUNED = "one_for_all:shipped", "one_for_all:tuned"
 ELSEWHERE: dict[str, dict[str, float | None]] = {
     "quick": {"one_for_all:discriminant-quick": None, "clusters:quick": None},
     "full": {"one_for_all:discriminant": None, "clusters": 8 / 255},
@@ -71,6 +71,14 @@ def hardened(tier: str) -> list[Cell]:
     ]
 
 
+def tuned(tier: str) -> list[Cell]:
+    """The shipped generator as it is, and after some passes over the very pictures that it protects."""
+    own = ("imagenette-64", *(name for name in STRANGERS[tier] if name.startswith("cifar10")))
+    return [
+        Cell(name, method, epochs=STRANGERS[tier][name]) for name in own for method in (CLEAN, SHIPPED, TUNED)
+    ]  # fmt: skip
+
+
 def _plain(name: str, epochs: int) -> list[Cell]:
     return [Cell(name, method, epochs=epochs) for method in (CLEAN, "random", SHIPPED)]
 
@@ -84,5 +92,6 @@ def _elsewhere(tier: str, name: str, epochs: int) -> list[Cell]:
 SUITES: dict[str, Suite] = {
     "universal": Suite("The universal generator on pictures it never saw", universal),
     "universal-labels": Suite("The same, and the adversary has other labels", relabelled),
+    "universal-tuned": Suite("The universal generator, tuned to the pictures it protects", tuned),
     "universal-adversaries": Suite("The same, and the adversary works against it", hardened),
 }
