@@ -35,7 +35,7 @@ def compared() -> str:
 
 def listed() -> str:
     """What has nothing beside it: speed and memory of the job and of a fit, what the eye sees, closed forms."""
-    lines = [_job(), _memory(), _fitting(), *_photos(), _closed_forms()]
+    lines = [_job(), _memory(), _fitting(), *_photos(), _closed_forms(), _startup()]
     dirty = [f"`{DIRTY}`: measured with changes beside that commit."] if any(DIRTY in line for line in lines) else []
     return "\n".join(f"* {line}" for line in [*lines, *dirty])
 
@@ -201,6 +201,13 @@ def _photos() -> Iterator[str]:
         f"{shot['count']} have flat areas; on {shot['showing']} the change shows there, and `protect` says on which "
         f"([how it knows](docs/flags.md)) ({where})."
     )
+
+
+def _startup() -> str:
+    """How long it takes until something is said."""
+    record = _read("startup")
+    taken = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in record["seconds"].items())
+    return f"The program's start: {taken}, the median of {record['starts']} ({origin(record, 'no network')})."
 
 
 def _closed_forms() -> str:
