@@ -18,7 +18,8 @@ from unlearnable.run import Run, write_atomically
 
 STARTS = 7
 COMMANDS = {
-    "import unlearnable": ("-c", "import unlearnable"),
+    "import unlearnable": ("-c", "import unlearnable"),  # which loads what is asked of it, and not before
+    "from unlearnable import protection, Run": ("-c", "from unlearnable import protection, Run"),
     "unlearnable --help": ("-m", "unlearnable", "--help"),
     "unlearnable list": ("-m", "unlearnable", "list"),
     "unlearnable protect --help": ("-m", "unlearnable", "protect", "--help"),
@@ -44,8 +45,8 @@ def main() -> None:
     asked = parser.parse_args()
     found = {name: seconds(words) for name, words in COMMANDS.items()}
     origin = provenance(Run(device="cpu"))
-    kept = ("hardware", "python", "torch", "commit", "date")
-    record = {"seconds": found, "bars": BARS, "starts": STARTS} | {name: origin[name] for name in kept if name in origin}
+    about = {name: origin[name] for name in ("hardware", "python", "torch", "commit", "date")}
+    record = {"seconds": found, "bars": BARS, "starts": STARTS} | about
     print(json.dumps(record))
     if asked.out:
         write_atomically(asked.out, json.dumps(record, indent=1).encode())
