@@ -14,7 +14,8 @@ _MEANS = """\
 What this means: networks trained on these pictures learn less from them than from the originals; how much less, and who
 is not stopped by it, is measured in the documentation. It raises the cost of training. It does not make training
 impossible, it cannot undo what was collected before, and it does nothing about models that exist already. Saving the
-pictures as JPEG or editing them weakens it. Keep the originals.
+pictures as JPEG or editing them weakens it. Keep the originals, this file and the folder .unlearnable to yourself: they
+say how it was done.
 
 PSNR says how close a picture is to its original: the higher, the closer.
 """
