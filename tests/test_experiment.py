@@ -108,9 +108,9 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
 def test_suites_list_cells_that_can_be_built_with_their_controls(suite: str, tier: str) -> None:
     listed = cells(suite, tier)
     assert len({cell.key for cell in listed}) == len(listed)
-    assert {cell.adversary for cell in listed if cell.protection != "clean"} == {
-        cell.adversary for cell in listed if cell.protection == "clean"
-    }
+    clean = {cell.adversary for cell in listed if cell.protection == "clean"}
+    untaught = {name for name in clean if name.endswith("times=0")}  # random weights: what protects nothing from nobody
+    assert {cell.adversary for cell in listed if cell.protection != "clean"} == clean - untaught
 
 
 @pytest.fixture(scope="module")
