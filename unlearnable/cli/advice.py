@@ -1,6 +1,5 @@
 """What a job is told besides its figures: what is not as one might think, and what to do."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +24,10 @@ def follows_from_the_seed(method: str) -> bool:
 
 def draws_networks(method: str) -> bool:
     """Whether a method that is not fitted yet is for networks that are to be drawn."""
-    from unlearnable.protections import PROTECTIONS
+    from unlearnable.protections import PROTECTIONS, protection
+    from unlearnable.training import Handing
 
-    kind = PROTECTIONS.get(method.partition(":")[0])
-    return kind is not None and "bundles" in {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return method.partition(":")[0] in PROTECTIONS and isinstance(protection(method), Handing)
 
 
 def for_whom(fitted: Path) -> str:

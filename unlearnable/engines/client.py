@@ -6,7 +6,7 @@ Nothing here knows how messages travel (`federated` does), and training never se
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from unlearnable.models.stored import stored
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
 from unlearnable.run import Run, write_atomically
-from unlearnable.training import Authorised
+from unlearnable.training import Authorised, Handing
 
 _BUNDLE = "the bundle of the server"
 
@@ -76,7 +76,7 @@ class Client:
         with tempfile.TemporaryDirectory() as folder:
             authorised.write(place := Path(folder) / "bundle")
             made = protection(**method)
-            if "bundles" in {field.name for field in fields(made)}:  # type: ignore[arg-type]
+            if isinstance(made, Handing):
                 made = replace(made, bundles=(str(place),))  # type: ignore[type-var]
             return apply(made.fit(own, self.run), own, made.budget, self.run)
 

@@ -164,7 +164,7 @@ def _partial(path: Path, place: Path, source: Packable) -> Destination:
             f"DST {str(path)!r} is a disk of its own (mounted there), which cannot be replaced: name a place inside it"
         )
     root = place.with_name(f"{place.name}.partial")
-    if _overlap(root, source.path):
+    if nested(root, source.path):
         raise ValueError(
             f"DST {str(path)!r} is made in {str(root)!r}: that and SRC {str(source.path)!r} lie inside each other: "
             "name another place"
@@ -237,14 +237,15 @@ def lies_in(inner: Path, outer: Path) -> bool:
     return any(same(place, outer) for place in (inner.resolve(), *inner.resolve().parents))
 
 
-def _overlap(one: Path, other: Path) -> bool:
+def nested(one: Path, other: Path) -> bool:
+    """Is one of two places the other, or below it?"""
     return lies_in(one, other) or lies_in(other, one)
 
 
 def _refuse_overlap(path: Path, source: Path) -> None:
     if same(path, source):
         raise ValueError(f"DST {str(path)!r} is SRC itself, which is never written to: name another place")
-    if source.is_dir() and _overlap(path, source):
+    if source.is_dir() and nested(path, source):
         raise ValueError(f"DST {str(path)!r} and SRC {str(source)!r} lie inside each other: name another place")
     if kind_of(source) is None and not source.is_dir() and same(path, source.resolve().parent):
         raise ValueError(f"DST {str(path)!r} is the folder of SRC, which would be overwritten: name another place")

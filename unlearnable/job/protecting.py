@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.files import Collection, Destination, Item, Packable, is_picture_name
@@ -134,13 +134,13 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
             card.write(destination, manifest, identity.named(choice), run, carded)
-            done = _summary(job, choice, destination, manifest, worked, time.monotonic() - began)
-            return replace(done, addresses=source.addresses() if isinstance(source, Packable) else ())
+            return _summary(job, choice, source, destination, manifest, worked, time.monotonic() - began)
 
 
 def _summary(
-    job: Job, choice: Choice, destination: Destination, manifest: Manifest, worked: int, seconds: float
-) -> Summary:
+    job: Job, choice: Choice, source: Collection, destination: Destination, manifest: Manifest, worked: int,
+    seconds: float,
+) -> Summary:  # fmt: skip
     showing, shown_most = manifest.showing(NOTICEABLE, _NAMED)
     unchanged, unchanged_named = manifest.unchanged(_NAMED) if choice.budget.eps else (0, ())
     strange, strange_named = _strange(destination, manifest)
@@ -150,7 +150,7 @@ def _summary(
         manifest=manifest.path, showing=showing, shown_most=shown_most,
         signalled=manifest.noted(ADDED) if job.signals else None, grey=manifest.noted(GREY),
         unchanged=unchanged, unchanged_named=unchanged_named, strange=strange, strange_named=strange_named,
-        renamed=manifest.renamed(),
+        renamed=manifest.renamed(), addresses=source.addresses() if isinstance(source, Packable) else (),
     )  # fmt: skip
 
 

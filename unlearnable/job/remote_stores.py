@@ -9,9 +9,11 @@ from typing import Any
 from unlearnable.addresses import is_address, shown
 from unlearnable.extras import imported
 from unlearnable.files.collections.shards import expanded
+from unlearnable.files.destination import nested
 from unlearnable.messages import in_words
 from unlearnable.run import Cancelled
 
+_HERE = ("LocalFileSystem", None)  # this machine, as fsspec calls it
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
 
@@ -73,18 +75,19 @@ def overlap(source: str, destination: str) -> bool:
     make no other store of one; a host does.
     """
     (one, here), (other, there) = (_canonical(place) for place in (source, destination))
+    if one == other == _HERE:
+        return nested(Path(here), Path(there))
     return one == other and (f"{here}/".startswith(f"{there}/") or f"{there}/".startswith(f"{here}/"))
 
 
 def _canonical(place: str) -> tuple[tuple[str, Any], str]:
     """What tells a store from others, and the place's name in it."""
     if not is_address(place):
-        return ("LocalFileSystem", None), str(Path(place).resolve())
+        return _HERE, place
     with explained(place, "read"):
         system, root = system_of(place)
-        kind = type(system).__name__
-        name = str(Path(root).resolve()) if kind == "LocalFileSystem" else root.strip("/")
-        return (kind, getattr(system, "storage_options", {}).get("host")), name
+        store = type(system).__name__, getattr(system, "storage_options", {}).get("host")
+        return store, root if store == _HERE else root.strip("/")
 
 
 def matching(system: Any, root: str) -> dict[str, There]:

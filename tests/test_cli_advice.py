@@ -1,0 +1,43 @@
+"""What whoever protects is told besides the figures: what is not as one might think."""
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Command, picture
+
+
+def test_whoever_leaves_the_seed_of_a_closed_form_at_nothing_is_told(command: Command, photos: Path) -> None:
+    told = "follows from the method and --seed 0"
+    assert told in command("protect", photos, "a", "--method", "lsp").out
+    assert told not in command("protect", photos, "b", "--method", "lsp", "--seed", "4711").out
+    assert told not in command("protect", photos, "c", "--method", "random").out
+    assert told not in command("protect", photos, "d").out
+    assert "4711" not in command("protect", photos, "e", "--method", "lsp", "--seed", "4711", "--card").out
+    assert "4711" not in Path("e/README.md").read_text()
+
+
+def test_columns_that_say_where_originals_may_lie_are_named(command: Command, tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pictures = [picture(tmp_path / f"{n}.png", n).read_bytes() for n in range(3)]
+    columns = {
+        "image": [{"bytes": data, "path": None} for data in pictures],
+        "image_url": [None, "s3://box/1.png", None], "caption": ["a", "b", "c"],
+    }  # fmt: skip
+    for name, kept in (("with", columns), ("without", {k: v for k, v in columns.items() if k != "image_url"})):
+        parquet.write_table(arrow.table(kept), tmp_path / f"{name}.parquet")
+        done = command("protect", tmp_path / f"{name}.parquet", tmp_path / f"{name}-out.parquet", "--quiet")
+        assert done.code == 0
+        assert ("addresses: the columns image_url were carried over" in done.err) == (name == "with")
+
+
+def test_who_protects_for_networks_that_were_drawn_is_told_where_their_bundles_lie(
+    command: Command, photos: Path
+) -> None:
+    fields = ["--epochs", "1", "--steps", "2", "--batch", "4", "--width", "8", "--blocks", "1"]
+    done = command("fit", "uge:blind-quick", str(photos), "out", *fields)
+    assert "out/authorised-0: whoever has one may; publish none" in done.out
+    given = json.dumps([str(Path("out/authorised-0").resolve())])
+    done = command("fit", "uge:blind-quick", str(photos), "again", *fields, "--bundles", given)
+    assert done.code == 0
+    assert "publish none" not in done.out
