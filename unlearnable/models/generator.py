@@ -71,8 +71,8 @@ class Pattern(nn.Module):
 def bounded(raw: Raw, eps: float, head: Head) -> Raw:
     """What a generator says in -1..1 as changes of 0..1 images, none above eps.
 
-    "tanh" scales it by eps; "clamp" cuts it there, as published code does: what lies beyond gets no gradient; "rms" is
-    "tanh", weaker where the root mean square of an image's changes were above 0.89 eps.
+    "tanh" scales it by eps; "clamp" cuts it there, as the code of Unlearnable Clusters does: what lies beyond gets no
+    gradient; "rms" is "tanh", weaker where the root mean square of an image's changes were above 0.89 eps.
     Raises ValueError for another head.
     """
     if head not in get_args(Head):

@@ -13,7 +13,7 @@ published strength of either and so a budget of its own, 8/255 + 0.1.
 
 Differs from the published code:
 * the swarm stays inside the box of +-0.1, which is its PSNR of 20 dB; SSIM and LPIPS do not stop it;
-* a particle's best place is kept; there it moves on with the particle, as both are one array;
+* the best place of all is kept; there it moves on with the particle that found it, as both are one array;
 * noise begins at a random point; the preset `quick` shows the checkpoints crops and flips, as TAP does.
 """
 

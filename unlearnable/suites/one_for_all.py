@@ -11,8 +11,9 @@ classes, `tin100-64`. The two sets have one size, 64, and the first has no fewer
 of a size fits too. Of the five data sets only SUN has a stand-in, `places20-64`; `pets`, `flowers`, `cars` and `food`
 wait for a loader. Tables 2 and 3 merge the classes into 20 groups by their names, the 20 scenes into 10.
 
-The paper names no victim's recipe. 200 epochs are those of its published code, which trains without augmentation;
-ours crops and flips. ViT asks for a smaller rate than a cell can give and may stay low on clean images too.
+The paper names no victim's recipe. 200 epochs are those of its published code, which flips nothing, blurs what 14A and
+LaUE protected (sigma 1) and crops clean images alone; ours crops and flips all of them, and blurs none. ViT asks for a
+smaller rate than a cell can give and may stay low on clean images too.
 """
 
 from collections.abc import Iterable, Iterator

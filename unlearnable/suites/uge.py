@@ -5,8 +5,9 @@ Names: "Unlearn" is `uge:unlearn` (the loss L_fd alone), "UnDistill" `uge:undist
 `authorised`, which starts from what the protector handed out; students learn from such a network trained on the same
 images. What is ours, `uge:blind`, is in the suites `authorised` to `authorised-several` and `uge-figure-3`.
 
-The paper gives no epochs, no temperature and no seeds, and has CLIP for its encoder; ours is `mini`. CIFAR-100 stands
-in by `tin100`, where EM has its setting for CIFAR-100; TinyImageNet at 256 pixels has no stand-in (`tinyimagenet`).
+The paper gives no temperature, no seeds and, but for table 3 (as CUDA: 100), no epochs, and has CLIP for its encoder;
+ours is `mini`. CIFAR-100 stands in by `tin100`, where EM has its setting for CIFAR-100; TinyImageNet at 256 pixels has
+no stand-in (`tinyimagenet`).
 """
 
 from collections.abc import Iterable, Iterator
