@@ -29,7 +29,7 @@ CARD = """# score-32: the score network that `purify` uses
 A small U-Net that denoises 32 px colour images at {levels} noise levels, {high} to {low} (0..1 units), told no label.
 
 * Data: {images} images, 100 of each of 100 classes, of Tiny-ImageNet at 32 px (`{pack}`, split `train`).
-  No image of CIFAR-10, and none that this project protects.
+  No image of CIFAR-10. The data sets `tin100*` hold them: take another network for those.
 * Command: `python -m benchmarks.score --out unlearnable/weights/score-32`
 * Took: {seconds} seconds, one thread of {processor}, float32.
 * Size: {kilobytes} kB, half precision.

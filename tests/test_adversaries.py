@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from unlearnable import perturbation
-from unlearnable.adversaries import ADVERSARIES, adversary, ueraser
+from unlearnable.adversaries import ADVERSARIES, adversary, listed, ueraser
 from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented, Strong, Unlearned
 from unlearnable.adversaries.coin import Coin
@@ -306,6 +306,7 @@ def test_simple_noise_is_sought_on_whole_images_once(run: Run) -> None:
     assert recipe.augment[-1] == Strong()
     views = Strong()(torch.rand(6, 3, 16, 16), Step(run, 0, 1, 0))
     assert views.shape == (6, 3, 16, 16)
+    assert Strong()(torch.rand(2, 3, 9, 14), Step(run, 0, 1, 0)).shape == (2, 3, 9, 14)
 
 
 def test_a_teacher_does_not_begin_as_its_student_does(pictures: ImageSet, run: Run) -> None:
@@ -313,10 +314,6 @@ def test_a_teacher_does_not_begin_as_its_student_does(pictures: ImageSet, run: R
     teacher, student = recipe.teacher(pictures, run), recipe.start(pictures, run)
     pairs = list(zip(teacher.parameters(), student.parameters(), strict=True))
     assert not any(torch.equal(a, b) for a, b in pairs if a.ndim > 1)
-    handed = Handed()
-    given = replace(recipe, handed=handed).start(pictures, run)
-    for a, b in zip(recipe.teacher(pictures, run, handed=handed).parameters(), given.parameters(), strict=True):
-        assert torch.equal(a, b), "what was handed out is the same for all who know the seed"
 
 
 def test_early_stopping_keeps_the_epoch_it_chose(run: Run) -> None:
@@ -331,15 +328,25 @@ def test_early_stopping_keeps_the_epoch_it_chose(run: Run) -> None:
 def test_an_authorised_teacher_is_the_network_that_whoever_got_the_weights_trains(small: ImageSet, run: Run) -> None:
     handed, student = Handed("plain", 0), Recipe.usual("lenet", 2)
     alone = student.having(handed).train(small, run).network.state_dict()
-    taught = student.teacher(small, run, handed=handed).state_dict()
-    assert all(torch.equal(alone[name], taught[name]) for name in alone)
+    for who in (student, adversary("coin+distill:authorised=plain", student)):
+        taught = who.teacher(small, run, handed=handed).state_dict()
+        assert all(torch.equal(alone[name], taught[name]) for name in alone)
+
+
+def test_a_teacher_of_another_model_has_none_of_the_students_weights(tmp_path: Path, small: ImageSet, run: Run) -> None:
+    student = Recipe(model="cnn", init=tmp_path / "of-a-cnn.safetensors", head_only=True, epochs=1)
+    teacher = student.teacher(small, run, model="lenet")
+    assert type(teacher) is type(build("lenet", 10, 16))
+    assert all(weight.requires_grad for weight in teacher.parameters())
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("distill:which=1", "which is of the authorised networks"),
-        ("distill:teacher=t.safetensors,authorised=plain", "leave out one of the two"),
+        ("distill:teacher=t.safetensors,authorised=plain", "name one of these"),
+        ("authorised:blind,bundle=b", "a bundle is of one network"),
+        ("distill:bundle=b,model=cnn", "a bundle says its model"),
         ("authorised+finetune", "a network begins with one of them"),
         ("finetune+simclr", "a network begins with one of them"),
         ("simclr+finetune", "a network begins with one of them"),
@@ -362,6 +369,39 @@ def test_every_adversary_trains_and_repeats_itself(name: str, run: Run) -> None:
     weights = zip(first.network.state_dict().values(), again.network.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in weights)
     assert not first.diverged
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("standard,jpeg:30", ("standard", "jpeg:30")),
+        ("adversarial:2/255,5,grayscale", ("adversarial:2/255,5", "grayscale")),
+        (
+            " jpeg , distill:bundle=a,temperature=1 ,coin+dvae:1,2",
+            ("jpeg", "distill:bundle=a,temperature=1", "coin+dvae:1,2"),
+        ),
+        ("standard,5", ("standard", "5")),
+        ("", ()),
+    ],
+)
+def test_names_in_a_text_keep_their_own_commas(text: str, names: tuple[str, ...]) -> None:
+    assert listed(text) == names
+
+
+@pytest.mark.parametrize("part", [Mean(33), Median(33), Bilateral(33), Gaussian(10.0), Coin(12.0)])
+def test_a_reach_beyond_the_picture_is_that_of_the_picture(part: Mean, step: Step) -> None:
+    white = torch.ones(2, 3, 8, 8)
+    found = part(white, step) if isinstance(part, Coin) else part.change(white)
+    assert torch.allclose(found, white, atol=1e-5)
+
+
+def test_adversarial_training_keeps_values_that_lay_beyond_0_to_1(pictures: ImageSet, run: Run) -> None:
+    x, ball = to_float(pictures.images) * 2 - 0.5, Budget("linf", 4 / 255)
+    moved = attack(network().eval(), x, pictures.labels, ball, 3, run.rng("attack"), run)
+    assert float((moved - x).abs().max()) <= 4 / 255 + 1e-6
+    inside = to_float(pictures.images)
+    moved = attack(network().eval(), inside, pictures.labels, ball, 3, run.rng("attack"), run)
+    assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
 
 
 def test_parts_join(run: Run) -> None:
@@ -389,6 +429,13 @@ def test_parts_join(run: Run) -> None:
         ("ueraser:mild", "mode of ueraser must be one of lite, standard, max"),
         ("median:2", "size must be an odd number, such as 3, got 2"),
         ("gaussian:0.1", "sigma must be 0.3 to 10"),
+        ("augmented:batch=0", "batch must be 1 to 100000, got 0"),
+        ("augmented:steps=-3", "steps must be 1"),
+        ("dvae:1,2,0", "latent must be 1"),
+        ("dvae:lr=-1", "lr must be 0 to 1000, got -1"),
+        ("finetune:lr=-1", "lr must be 0 to 10, got -1"),
+        ("linear_probe:lr=-1", "lr must be 0 to 10, got -1"),
+        ("early_stop:-4", "1 clean image or more"),
     ],
 )
 def test_a_wrong_name_says_what_is_allowed(name: str, said: str) -> None:

@@ -13,6 +13,9 @@ from fits import resumed
 from safetensors.torch import load_file, save_file
 
 from unlearnable.adversaries import adversary
+from unlearnable.adversaries.distill import Distill
+from unlearnable.adversaries.mixing import Cutout
+from unlearnable.adversaries.squeezing import Jpeg
 from unlearnable.data import ImageSet
 from unlearnable.models import MODELS
 from unlearnable.models.stored import stored
@@ -50,6 +53,27 @@ def test_it_is_the_ordinary_training_of_that_seed_whatever_the_seed_of_the_run(b
     assert same(ours.network, plain.network)
     assert len(ours.checkpoints) == 1
     assert same(Authorised.read(bundle).start(small, other), RECIPE.start(small, own))
+
+
+def test_whoever_was_given_a_bundle_trains_as_it_says(bundle: Path, small: ImageSet, run: Run) -> None:
+    made = adversary(f"jpeg:50+cutout+authorised:bundle={bundle}", Recipe.usual("cnn", 40))
+    assert same(made.start(small, run), Authorised.read(bundle).start(small, run))
+    numbers = {name: getattr(RECIPE, name) for name in ("model", "epochs", "lr", "batch")}
+    assert {name: getattr(made, name) for name in numbers} == numbers
+    assert made.augment == (*RECIPE.augment, Cutout())
+    assert made.purify == (Jpeg(50),)
+
+
+def test_a_student_of_a_bundle_learns_from_its_network(bundle: Path, small: ImageSet, run: Run) -> None:
+    student = adversary(f"distill:bundle={bundle},temperature=2").objective
+    assert isinstance(student, Distill)
+    taught = student._taught(small, run, Recipe.usual("cnn", 1).teacher)
+    assert same(taught, Authorised.read(bundle).train(small, run).network)
+
+
+def test_a_folder_that_is_no_bundle_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no folder"):
+        adversary(f"authorised:bundle={tmp_path / 'none'}")
 
 
 def test_weights_of_somebody_elses_are_where_it_begins(small: ImageSet, run: Run, tmp_path: Path) -> None:

@@ -193,6 +193,28 @@ def test_protect_verify_evaluate_on_a_folder_of_digits(command: Command, tmp_pat
     assert any(Path("report").iterdir())
 
 
+def test_networks_of_a_seed_are_refused_where_pictures_came_from_a_disk(command: Command, tmp_path: Path) -> None:
+    clean = write_digits(tmp_path / "clean", 3)
+    assert command("protect", clean, "out", "--method", "lsp", "--quiet").code == 0
+    names = "adversarial:2/255,1,distill:authorised=blind,model=cnn,standard"
+    for words in (("evaluate", clean, "out", clean), ("report", clean, "out", "--test", clean)):
+        said = refused(command(*words, "--adversaries", names, "--epochs", "1"))
+        assert "'distill:authorised=blind,model=cnn' has a network drawn from a seed" in said
+        assert "as in distill:bundle=BUNDLE" in said
+
+
+def test_the_authorised_and_a_student_of_theirs_are_named_by_their_bundle(command: Command, tmp_path: Path) -> None:
+    clean = write_digits(tmp_path / "clean", 6)
+    words = ("authorise", "create", "bundle", "--classes", clean, "--model", "lenet", "--size", "16", "--epochs", "2")
+    assert command(*words).code == 0
+    names = "authorised:bundle=bundle,adversarial:2/255,1,distill:bundle=bundle,temperature=2"
+    words = ("evaluate", clean, clean, clean, "--adversaries", names, "--epochs", "1", "--size", "16", "--json")
+    rows = command(*words).json["rows"]
+    assert [row["adversary"] for row in rows] == [
+        "authorised:bundle=bundle", "adversarial:2/255,1", "distill:bundle=bundle,temperature=2"
+    ]  # fmt: skip
+
+
 def test_evaluate_for_people_is_a_table(command: Command, tmp_path: Path) -> None:
     clean = write_digits(tmp_path / "clean", 3)
     ended = command("evaluate", clean, clean, clean, "--epochs", "1", "--rate", "0.5", "--relabel", "kmeans:4")

@@ -203,6 +203,7 @@ def test_what_a_probe_of_clean_images_finds_in_random_features_is_no_verdict(sma
     assert row.protected_acc < 0.3
     assert row.clean_probe_acc is not None
     assert row.clean_probe_acc > 0.5
+    assert row.train_acc < 0.3, "of the images given, as the accuracy is"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -237,6 +237,15 @@ def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
         raise ValueError(
             f"{folder} holds no fitted protection (config.json, perturbation.safetensors): {error}"
         ) from None
+
+
+def budget_of(config: Mapping[str, Any]) -> Budget:
+    """The budget of what `load` found, by what was said about it. Raises ValueError where nothing was."""
+    try:
+        said = config["protection"]["budget"]
+        return Budget(said["norm"], said["eps"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"config.json does not say the budget ({error}): fit the protection again") from None
 
 
 def check_range(values: Tensor, count: int, what: str) -> None:

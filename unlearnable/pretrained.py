@@ -16,7 +16,7 @@ from unlearnable.data import ImageSet
 from unlearnable.extras import imported
 from unlearnable.messages import in_words
 from unlearnable.perturbation import Perturbation
-from unlearnable.pixels import Budget, unpack
+from unlearnable.pixels import unpack
 from unlearnable.run import Run, write_atomically
 
 HUB = "hf://"
@@ -68,7 +68,7 @@ class FittedProtection:
 
     def protect(self, data: ImageSet, run: Run | None = None) -> ImageSet:
         """The images protected within the budget that it was fitted for."""
-        return perturbations.apply(self.perturbation, data, _budget(self.config), run or Run())
+        return perturbations.apply(self.perturbation, data, perturbations.budget_of(self.config), run or Run())
 
 
 def _push(hub: Any, address: str, folder: Path, public: bool) -> None:
@@ -96,7 +96,7 @@ def write_card(folder: Path, evaluation: Mapping[str, Any] | None = None) -> Non
 def card(perturbation: Perturbation, config: Mapping[str, Any], evaluation: Mapping[str, Any] | None = None) -> str:
     """The model card: what it is, how it was made, what was measured, what it does not do."""
     described = dict(config.get("protection", {}))
-    name, budget = described.pop("name", "unknown"), _budget(config)
+    name, budget = described.pop("name", "unknown"), perturbations.budget_of(config)
     described.pop("budget", None)
     settings = "".join(f"| `{key}` | `{value}` |\n" for key, value in described.items())
     named = len(config.get("classes", ()))
@@ -111,14 +111,6 @@ def card(perturbation: Perturbation, config: Mapping[str, Any], evaluation: Mapp
     rows = "".join(f"| {key} | {value} |\n" for key, value in facts.items())
     text = _HEAD.format(name=name, facts=rows, settings=settings)
     return text + _evaluated(evaluation) + _LIMITS
-
-
-def _budget(config: Mapping[str, Any]) -> Budget:
-    try:
-        said = config["protection"]["budget"]
-        return Budget(said["norm"], said["eps"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"config.json does not say the budget ({error}): fit the protection again") from None
 
 
 def _measured(perturbation: Perturbation) -> dict[str, str]:

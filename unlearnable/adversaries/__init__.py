@@ -4,12 +4,14 @@ A name is one of the table, with parameters after a colon, and several joined by
 "adversarial:2/255,5", "purify:noise=0.1", "grayscale+mixup".
 """
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented
+from unlearnable.adversaries.authorised import Given
 from unlearnable.adversaries.coin import Coin
 from unlearnable.adversaries.distill import Distill
 from unlearnable.adversaries.dvae import DVAE
@@ -23,7 +25,7 @@ from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.subtract import Subtract
 from unlearnable.adversaries.ueraser import UEraser
 from unlearnable.pixels import parse_eps
-from unlearnable.training import EarlyStop, Handed, Purifier, Recipe
+from unlearnable.training import EarlyStop, Purifier, Recipe
 
 STANDARD = "standard"
 
@@ -66,7 +68,7 @@ ADVERSARIES: dict[str, Adversary] = {
     "byol": Adversary(BYOL, "learning without labels (BYOL)"),
     "simsiam": Adversary(SimSiam, "learning without labels (SimSiam)"),
 }
-AUTHORISED = {"authorised": Adversary(Handed, "the network that was handed out with the pictures")}
+AUTHORISED = {"authorised": Adversary(Given, "the network that was handed out with the pictures")}
 """Who trains from weights that came with the images (UGE): no adversary, but in the same tables; its name goes here
 with the others."""
 HANDLING: dict[str, Purifier] = {
@@ -93,6 +95,23 @@ def adversary(name: str, recipe: Recipe | None = None) -> Recipe:
         part = _part(word)
         made = made if part is None else made.having(part)
     return made
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a text with commas: what begins with no known name is a parameter of the name before it."""
+    found: list[str] = []
+    for piece in (piece.strip() for piece in text.split(",")):
+        if found and ":" in found[-1] and re.split(r"[:+]", piece)[0] not in ADVERSARIES | AUTHORISED:
+            found[-1] += f",{piece}"
+        else:
+            found.append(piece)
+    return tuple(name for name in found if name)
+
+
+def of_the_seed(name: str) -> bool:
+    """Whether somebody of that name has, or learns from, a network that the run's seed hands out, by no bundle."""
+    made = adversary(name)
+    return made.handed is not None or (isinstance(made.objective, Distill) and made.objective.authorised is not None)
 
 
 def stops_early(name: str) -> bool:

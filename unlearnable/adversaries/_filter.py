@@ -40,3 +40,10 @@ def odd(name: str, value: int) -> None:
     """Raises ValueError where a side of a window has no middle."""
     if value < 1 or value % 2 == 0:
         raise ValueError(f"{name} must be an odd number, such as 3, got {value}")
+
+
+def window(size: int, x: Pixels) -> tuple[int, int]:
+    """A window of so many pixels a side, or the largest whose reflected border the images have."""
+    least = min(x.shape[2:])
+    side = min(size, 2 * least - 1)
+    return side, side

@@ -11,7 +11,9 @@ Differs from the paper:
 * the simple network has 256 hidden units, not 3,072, and takes 10 passes, not 100; Adam at 1e-3 trains it, not SGD at
   0.01 that falls at passes 75 and 90;
 * its noise in training has 3 steps of 2 * eps / 3, not 10 of 2/255; that added at the end 10 of 1.6/255, not of 1/255;
-* crops have 0.2 of the area and more; there 0.1, as `training.Contrastive` has them at strength 1.
+* crops have 0.2 of the area and more; there 0.1, as `training.Contrastive` has them at strength 1; the recipe's own
+  crops and flips come before them;
+* the simple network sees x - 0.5, there x.
 
 The simple network learns the shortcut first; its noise takes the shortcut away, and little else. It knows it where it
 lies: of crops it would know little.
@@ -46,6 +48,8 @@ class Augmented(RecipeChange):
 
     def __post_init__(self) -> None:
         allow("eps", self.eps, 0.0, 1.0)
+        for name in ("hidden", "epochs", "train_steps", "steps", "batch"):
+            allow(name, getattr(self, name), 1, 100_000)
 
     def change(self, recipe: Recipe) -> Recipe:
         """The recipe with both parts more."""
@@ -108,14 +112,14 @@ class Strong(Augmentation):
 
     def __call__(self, x: Pixels, step: Step) -> Tensor:
         with step.seeded("augmented"):
-            views: Tensor = _policy(x.shape[-1])(x).clamp(0, 1)
+            views: Tensor = _policy(*x.shape[-2:])(x).clamp(0, 1)
         return views
 
 
 @cache
-def _policy(size: int) -> Any:
+def _policy(height: int, width: int) -> Any:
     return nn.Sequential(
-        augmentation.RandomResizedCrop((size, size), scale=(0.2, 1.0)),
+        augmentation.RandomResizedCrop((height, width), scale=(0.2, 1.0)),
         augmentation.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
         augmentation.RandomGrayscale(p=0.2),
     )

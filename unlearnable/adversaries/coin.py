@@ -29,10 +29,11 @@ class Coin(Augmentation):
 
     def __call__(self, x: Pixels, step: Step) -> Pixels:
         n, _, height, width = x.shape
-        margin = min(int(self.reach) + 1, height, width)
+        reach = min(self.reach, height - 1, width - 1)  # once around, no further
+        margin = int(reach) + 1
         shift = torch.rand((2, n, height, width), generator=step.rng("coin")).to(x) * 2 - 1
-        rows = torch.arange(height).to(x)[None, :, None] + margin + self.reach * shift[0]
-        columns = torch.arange(width).to(x)[None, None, :] + margin + self.reach * shift[1]
+        rows = torch.arange(height).to(x)[None, :, None] + margin + reach * shift[0]
+        columns = torch.arange(width).to(x)[None, None, :] + margin + reach * shift[1]
         wrapped = F.pad(x, [margin] * 4, mode="circular")
         moved: Pixels = remap(wrapped, columns, rows, align_corners=True)
         return moved.contiguous()

@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
 from unlearnable.models.layers import conv_bn
 from unlearnable.models.resnet import Block
 from unlearnable.pixels import UNBOUNDED, Bytes, release, to_float
 from unlearnable.run import Run
-from unlearnable.training import Purifier, cosine
+from unlearnable.training import Purifier, cosine, fewer
 
 Form = Literal["coarse", "published"]
 
@@ -90,7 +91,7 @@ class DVAE(Purifier):
     """Two passes learn and subtract the perturbation; what is left, as the second reconstructs it, is trained on.
 
     The paper's size: DVAE(60, width=64, latent=256, first=1.0, batch=128, form="published").
-    Raises ValueError for no epochs or a width below 2.
+    Raises ValueError for a number outside its range.
     """
 
     epochs: int = 8
@@ -104,8 +105,10 @@ class DVAE(Purifier):
     form: Form = "coarse"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.width < 2:
-            raise ValueError(f"dvae needs epochs from 1 and a width from 2, got {self.epochs} and {self.width}")
+        for name, least in (("epochs", 1), ("width", 2), ("latent", 1), ("batch", 1)):
+            allow(name, getattr(self, name), least, 100_000)
+        for name in ("first", "second", "lr", "slack"):
+            allow(name, getattr(self, name), 0, 1000)
 
     def __call__(self, data: ImageSet, run: Run) -> Bytes:
         for turn in (1, 2):
@@ -146,7 +149,7 @@ class DVAE(Purifier):
 
     def seen(self, network: Network, data: ImageSet, run: Run) -> Iterator[tuple[Tensor, Tensor]]:
         """(reconstruction, p-hat), batch by batch."""
-        batches = zip(data.images.split(128), data.labels.split(128), strict=True)
+        batches = zip(*(part.split(fewer(128, data.size)) for part in (data.images, data.labels)), strict=True)
         for x, labels in batches:
             with torch.no_grad():
                 content, residue, _ = network(to_float(x).to(run.at), labels.to(run.at), None)

@@ -1,8 +1,8 @@
 """Mixup (Zhang et al., ICLR 2018, arXiv 1710.09412), CutMix (Yun et al., ICCV 2019, arXiv 1905.04899) and Cutout
 (DeVries and Taylor, 2017, arXiv 1708.04552). All are kornia's.
 
-Differs from the papers: every image draws its own share (the papers draw one for a batch), and Cutout's square lies
-inside the image.
+Differs from the papers: every image draws its own share (the papers draw one for a batch), and CutMix's box and
+Cutout's square lie inside the image, where theirs are cut off at its border.
 """
 
 from dataclasses import dataclass

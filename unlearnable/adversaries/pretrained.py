@@ -6,6 +6,7 @@ What a pre-trained network already knows, no protected image can take away: the 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unlearnable.adversaries._filter import allow
 from unlearnable.training import Recipe, RecipeChange
 
 MODEL = "mobilenetv2_imagenet"
@@ -22,6 +23,9 @@ class Finetune(RecipeChange):
     lr: float = 0.001
     weights: Path = WEIGHTS
 
+    def __post_init__(self) -> None:
+        allow("lr", self.lr, 0.0, 10.0)
+
     def change(self, recipe: Recipe) -> Recipe:
         """The recipe that starts from the weights."""
         return replace(recipe, model=MODEL, init=self.weights, lr=self.lr, epochs=max(1, recipe.epochs // 4))
@@ -33,6 +37,9 @@ class LinearProbe(RecipeChange):
 
     lr: float = 0.01
     weights: Path = WEIGHTS
+
+    def __post_init__(self) -> None:
+        allow("lr", self.lr, 0.0, 10.0)
 
     def change(self, recipe: Recipe) -> Recipe:
         """The recipe that trains the head."""

@@ -25,7 +25,7 @@ from unlearnable.data import ImageSet
 from unlearnable.pixels import UNBOUNDED, Bytes, Labels, Pixels, release, to_float
 from unlearnable.run import Run
 from unlearnable.score import Score, load
-from unlearnable.training import Purifier
+from unlearnable.training import Purifier, fewer
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "score-32"
 _BATCH = 100
@@ -36,9 +36,10 @@ class Purify(Purifier):
     """Drowns the perturbation in noise, then walks back to where clean images lie.
 
     score: trained on clean images other than the protected ones; None: the one that is shipped (Tiny-ImageNet at 32 px,
-    told no labels). One that is told labels gets those of the images, as whoever trains on them has them: that of a
-    `collapse` is the most an adversary could know. Raises ValueError for noise or steps that are not above 0 and, when
-    called, for a network of other classes or one that never saw so much noise.
+    told no labels; it has seen the images of `tin100*`, for which it is not to be taken). One that is told labels
+    gets those of the images, as whoever trains on them has them: that of a `collapse` is the most an adversary could
+    know. Raises ValueError for noise or steps that are not above 0 and, when called, for a network of other classes or
+    one that never saw so much noise.
     """
 
     score: Path | None = None
@@ -53,7 +54,7 @@ class Purify(Purifier):
     def __call__(self, data: ImageSet, run: Run) -> Bytes:
         network = self.network(data).to(run)
         pure = data.images.clone(memory_format=torch.contiguous_format)
-        batches = list(run.batches(len(data), _BATCH))
+        batches = list(run.batches(len(data), fewer(_BATCH, data.size)))
         for number in run.loop("purify", len(batches), {"images": pure}):
             rows = batches[number]
             draws = [torch.randn(self.steps, *pure.shape[1:], generator=run.rng("purify", int(row))) for row in rows]

@@ -1,5 +1,6 @@
 """Smoothing: mean, Gaussian, median and bilateral filters, and resizing down and up (the filters of REM, Fu et al.,
 ICLR 2022, arXiv 2203.14533, section 4.3; the Gaussian of One-for-All, table 3). Training images only. All are kornia's.
+A window is no larger than twice the picture less a pixel: its border is reflected.
 """
 
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from kornia import filters
 from torch.nn import functional as F
 
-from unlearnable.adversaries._filter import Filter, allow, odd
+from unlearnable.adversaries._filter import Filter, allow, odd, window
 from unlearnable.pixels import Pixels
 
 
@@ -21,12 +22,12 @@ class Mean(Filter):
         odd("size", self.size)
 
     def change(self, x: Pixels) -> Pixels:
-        return filters.box_blur(x, (self.size, self.size), "reflect")
+        return filters.box_blur(x, window(self.size, x), "reflect")
 
 
 @dataclass(frozen=True)
 class Gaussian(Filter):
-    """A Gaussian of `sigma` pixels, cut at three sigma, borders reflected. A sigma below 0.5 would change nothing."""
+    """A Gaussian of `sigma` pixels, cut at three sigma, borders reflected. One below 0.3 would change nothing."""
 
     sigma: float = 1.0
 
@@ -49,7 +50,7 @@ class Median(Filter):
         odd("size", self.size)
 
     def change(self, x: Pixels) -> Pixels:
-        return filters.median_blur(x, (self.size, self.size))
+        return filters.median_blur(x, window(self.size, x))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Bilateral(Filter):
         allow("colour", self.colour, 1e-3, 10.0)
 
     def change(self, x: Pixels) -> Pixels:
-        return filters.bilateral_blur(x, (self.size, self.size), self.colour, (self.space, self.space))
+        return filters.bilateral_blur(x, window(self.size, x), self.colour, (self.space, self.space))
 
 
 @dataclass(frozen=True)

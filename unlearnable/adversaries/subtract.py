@@ -7,8 +7,8 @@ from pathlib import Path
 
 from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
-from unlearnable.perturbation import SampleWise, apply, load
-from unlearnable.pixels import PART, UNBOUNDED, Budget, Bytes, release, to_float
+from unlearnable.perturbation import SampleWise, apply, budget_of, load
+from unlearnable.pixels import PART, UNBOUNDED, Bytes, release, to_float
 from unlearnable.protections import SHIPPED
 from unlearnable.run import Run
 from unlearnable.training import Purifier
@@ -33,7 +33,7 @@ class Subtract(Purifier):
         found, config = load(self.fitted or SHIPPED["one_for_all"])
         if isinstance(found, SampleWise):
             raise ValueError(f"{self.fitted} holds the noise of single images: name a method that serves new ones")
-        budget, left = Budget(**config["protection"]["budget"]), data.images.clone()
+        budget, left = budget_of(config), data.images.clone()
         for turn in run.loop("subtract", self.turns, {"images": left}):
             again = apply(found, data.with_images(left), budget, run)
             for rows in run.batches(len(data), PART):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Names, Parser, UsageError, folder_out, split, track_flag, within
+from unlearnable.cli.parsing import Names, Parser, UsageError, adversaries_in, folder_out, split, track_flag, within
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageSet
@@ -101,7 +101,7 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
 def _adversaries(names: Names | None) -> tuple[str, ...]:
     from unlearnable.adversaries import SHORT, at_hand
 
-    asked = split(names)
+    asked = adversaries_in(names)
     return SHORT if names is None else at_hand() if asked == ("all",) else asked
 
 

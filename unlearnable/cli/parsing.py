@@ -128,6 +128,22 @@ def split(names: Names | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in found if name.strip())
 
 
+def adversaries_in(names: Names | None) -> tuple[str, ...]:
+    """The adversaries of a list, or of a text with commas, which their parameters may have too.
+
+    Raises UsageError for networks that a seed hands out: pictures on a disk were made for those of bundles.
+    """
+    from unlearnable.adversaries import listed, of_the_seed
+
+    found = listed(names) if isinstance(names, str) else split(names)
+    if astray := [name for name in found if name != "all" and of_the_seed(name)]:
+        raise UsageError(
+            f"{astray[0]!r} has a network drawn from a seed, and pictures are made for one of a bundle: name that, as "
+            f"in {astray[0].partition(':')[0]}:bundle=BUNDLE"
+        )
+    return found
+
+
 def within(args: Namespace, flag: str, least: int, most: int | None = None) -> None:
     """Raises UsageError where the flag was given a number outside least..most."""
     value = args[flag]

@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 
 from unlearnable.addresses import is_address, shown
 from unlearnable.cli.answer import Answer
-from unlearnable.cli.parsing import Names, Number, Parser, UsageError, folder_out, split, within
+from unlearnable.cli.parsing import Names, Number, Parser, UsageError, adversaries_in, folder_out, split, within
 
 if TYPE_CHECKING:
     from unlearnable.job import Verification
@@ -48,7 +48,7 @@ def report(args: Namespace, run: "Run") -> Answer:
     _check(args, source, destination, out)
     trial = None
     if args.test is not None:
-        who, what = split(args.adversaries), split(args.models)
+        who, what = adversaries_in(args.adversaries), split(args.models)
         trial = proof.Trial(Path(args.test), who, what, args.seeds, args.size, args.epochs)
     found = proof.gather(proof.Wanted(source, destination, trial, args.pictures), run)
     signed = None if out is None else proof.write(found, destination, out, args.key and Path(args.key))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from unlearnable import labelling
-from unlearnable.adversaries import AUTHORISED, STANDARD, adversary, stops_early
+from unlearnable.adversaries import STANDARD, adversary, of_the_seed, stops_early
 from unlearnable.data import ImageSet
 from unlearnable.experiment.mixing import as_long, clean_part, mix
 from unlearnable.flags import doubts, fell_apart
@@ -106,7 +106,8 @@ def evaluate(
 
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:
     best = _reached(name, victim) if victim.probes else max(victim.test_acc)
-    accuracies = (_reached(name, control), _reached(name, victim), best, victim.train_acc[-1])
+    train_acc = victim.probes.get("train_given", victim.train_acc[-1])
+    accuracies = (_reached(name, control), _reached(name, victim), best, train_acc)
     clean, protected, best, train = (round(value, 4) for value in accuracies)
     early = None if victim.early_acc is None else round(victim.early_acc, 4)
     alone = round(_reached(name, part), 4) if part else None
@@ -146,7 +147,7 @@ def check(
     """Raises ValueError where the sets do not fit together, or seeds or rate are not allowed."""
     if seeds < 1:
         raise ValueError(f"seeds must be 1 or more, got {seeds}")
-    given = [name for name in adversaries if any(word in name for word in AUTHORISED)]
+    given = [name for name in adversaries if of_the_seed(name)]
     if seeds > 1 and given:
         raise ValueError(
             f"{given[0]} takes its first weights from the seed that the pictures were made with: seeds must be 1, "

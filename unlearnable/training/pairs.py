@@ -6,6 +6,11 @@
 | moco | MoCo v2: Chen, Fan, Girshick, He, 2020, arXiv 2003.04297; MoCo: arXiv 1911.05722, equation 1 | `retrieve` |
 | byol | Grill et al., NeurIPS 2020, arXiv 2006.07733, equation 2 | `predict` |
 | simsiam | Chen, He, CVPR 2021, arXiv 2011.10566, equation 1 | `predict`, half of it and less a constant |
+
+Differs from the papers, for few images and small networks:
+* the slow copy keeps 0.99 at a step (MoCo 0.999; BYOL 0.996, rising to 1), MoCo's queue has 2,048 images (65,536);
+* MoCo's projector has batch normalisation and its batches are not shuffled over machines; SimSiam's projector has two
+  layers (three).
 """
 
 from copy import deepcopy

@@ -70,15 +70,19 @@ class Objective(ABC):
 @dataclass(frozen=True)
 class EarlyStop:
     """The epoch to keep, chosen on a few clean images that the adversary has: so many of the test images, no more
-    than a fifth of them. What it reaches is measured on the others.
+    than a fifth of them. What it reaches is measured on the others. Raises ValueError for none.
     """
 
     images: int = 100
 
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f"early stopping needs 1 clean image or more to choose on, got {self.images}")
+
     def split(self, tests: int, run: Run) -> tuple[Tensor, Tensor]:
         """(rows to choose on, rows to measure on) of a test set; which, depends on the seed alone."""
         rows = torch.randperm(tests, generator=run.rng("early-stop"))
-        own = max(1, min(self.images, tests // 5))
+        own = min(self.images, max(1, tests // 5))
         return rows[:own], rows[own:]
 
 

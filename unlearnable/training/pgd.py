@@ -18,18 +18,19 @@ from unlearnable.training.network import forward
 def attack(
     network: nn.Module, x: Pixels, y: Labels, ball: Budget, steps: int, rng: torch.Generator, run: Run
 ) -> Pixels:
-    """The images after `steps` steps up the loss from a random start: inside the ball and 0..1 after every one.
+    """The images after `steps` steps up the loss from a random start: inside the ball, and in 0..1 where the images
+    are, after every one.
 
     The network is taken in the mode it is in; its weights get no gradient.
     """
     noise = torch.rand(x.shape, generator=rng).to(x) * 2 - 1
-    delta = project(noise * ball.eps, ball)
+    delta, low, high = project(noise * ball.eps, ball), x.clamp_max(0), x.clamp_min(1)
     for _ in range(steps):
-        moved = (x + delta).clamp(0, 1).requires_grad_()
+        moved = (x + delta).clamp(low, high).requires_grad_()
         loss = F.cross_entropy(forward(network, moved, run), y, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, moved)
         delta = project(moved.detach() - x + 2 * ball.eps / steps * direction(gradient, ball), ball)
-    return (x + delta).clamp(0, 1)
+    return (x + delta).clamp(low, high)
 
 
 def direction(gradient: Pixels, ball: Budget) -> Pixels:

@@ -116,10 +116,13 @@ class Recipe:
         """A network of this recipe in eval mode: with the weights of a file, or trained with the usual loss, from
         other weights and in another order than the student; one that was handed out, as who got it trains it.
 
-        model: another one of the zoo; handed: what it is trained from, instead of random weights.
+        model: another one of the zoo; handed: what it is trained from, instead of random weights, as anybody trains it.
         """
-        lr = self.lr if model is None else usual_lr(model)
-        whole = replace(self, model=model or self.model, lr=lr, handed=handed)
+        whole = self
+        if handed is not None:
+            whole = replace(Recipe.usual(model or self.model, self.epochs), handed=handed)
+        elif model is not None:
+            whole = replace(self, model=model, lr=usual_lr(model), init=None, head_only=None)
         if weights is not None:
             return replace(whole, init=weights).start(data, run).eval()
         seed = run.number("teacher") if handed is None else run.seed  # an authorised network is trained as it is alone
@@ -199,7 +202,7 @@ class Recipe:
             features = _features(network, pixels[labels >= 0], run)
             labels = labels[labels >= 0]
             heads[name] = linear_probe(features, labels, len(data.classes))
-            train_acc[name] = _share(heads[name](features).argmax(1), labels)
+            train_acc[name] = probes[f"train_{name}"] = _share(heads[name](features).argmax(1), labels)
             if test is not None and asked is not None:
                 probes[f"probe_{name}"] = _share(heads[name](asked).argmax(1), test.labels)
                 probes[f"knn_{name}"] = _share(neighbours(features, labels, asked, len(data.classes)), test.labels)
