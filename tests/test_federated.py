@@ -123,7 +123,7 @@ def test_what_cannot_be_is_refused(values: dict[str, Any], said: str) -> None:
 
 
 def test_the_network_is_blind_where_the_protection_is_for_such(small: ImageSet, run: Run) -> None:
-    for method, blind in (("uge:blind-quick", True), ("lsp", False), (None, False)):
+    for method, blind in (("uge:blind-no-undistill-quick", True), ("lsp", False), (None, False)):
         given = Federation(method=method).published(small, run)
         assert (blind_to(given.start(small, run)) is not None) == blind
     with pytest.raises(ValueError, match="cannot be made blind"):
@@ -135,7 +135,7 @@ def test_a_client_protects_for_the_network_of_the_bundle(
 ) -> None:
     small = small.subset(torch.arange(16))
     own = Client.new(0, tmp_path, small, Run(3, "cpu", "fp32"))
-    method = describe(protection("uge:blind-quick", **TINY))
+    method = describe(protection("uge:blind-no-undistill-quick", **TINY))
     published = own.protect(bundle, method)
     assert published.labels.equal(small.labels)
     change = published.images.float() - small.images.float()

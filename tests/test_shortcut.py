@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.pixels import to_float
+from unlearnable.protections._asked import Known, grouped
 from unlearnable.protections._pgd import cropped
-from unlearnable.protections._shortcut import Known, Schooling, Shortcut, grouped
+from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.run import Run
 
 PLAIN = Schooling(("lenet", "cnn"), 1e-3)

@@ -13,12 +13,14 @@ from unlearnable import perturbation
 from unlearnable.adversaries import adversary
 from unlearnable.data import ImageSet
 from unlearnable.encoders import encoder
+from unlearnable.models.blind import levels
 from unlearnable.models.generator import Generator
 from unlearnable.packs import digits
 from unlearnable.perturbation import apply
-from unlearnable.pixels import to_float
+from unlearnable.pixels import Budget, to_float
+from unlearnable.protections._asked import Answers
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._painted import Painted, Painter
+from unlearnable.protections._painted import Painted, Painter, Told
 from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._uge_matching import Matching, Trajectory, early
 from unlearnable.protections.uge import UGE
@@ -27,7 +29,7 @@ from unlearnable.training import Authorised, Handed, Recipe, divergence, handed_
 
 SMALL: dict[str, Any] = {"model": "cnn", "epochs": 1, "checkpoints": 2, "width": 8, "blocks": 1, "steps": 3,
                          "batch": 40, "lr": 0.02, "hacker": "lenet", "surrogates": ("lenet",)}  # fmt: skip
-BLIND = SMALL | UGE.presets["blind"] | {"width": 8, "blocks": 1, "steps": 3}
+BLIND = SMALL | UGE.presets["blind-no-undistill"] | {"width": 8, "blocks": 1, "steps": 3}
 ROWS = torch.arange(12)
 
 
@@ -35,6 +37,11 @@ def walked(small: ImageSet, run: Run, model: str = "lenet", epochs: int = 3, see
     recipe = Recipe(model=model, epochs=epochs).having(Handed())
     network = Authorised.drawn(recipe, small.classes, small.size, seed=seed)
     return Trajectory.walked([network], small, 3, run)
+
+
+def midtones(small: ImageSet, run: Run) -> ImageSet:
+    """The same labels with other images: black pixels, which digits are full of, have no room for a whole step."""
+    return small.with_images(torch.randint(40, 215, small.images.shape, generator=run.rng("mid"), dtype=torch.uint8))
 
 
 def matching(ways: list[Trajectory], small: ImageSet, run: Run, *how: str) -> Matching:
@@ -198,12 +205,20 @@ def test_bundles_can_be_given(small: ImageSet, run: Run, tmp_path: Path) -> None
 
 
 def test_all_changes_lie_in_the_direction_and_labels_are_needed(small: ImageSet, run: Run, tmp_path: Path) -> None:
-    painted = UGE(**BLIND).fit(small, run)
+    method, small = UGE(**BLIND | {"steps": 20, "lr": 0.05}), midtones(small, run)
+    painted = method.fit(small, run)
     x = to_float(small.images)
-    change = painted(x, small.labels, torch.arange(len(x))) - x
-    along = F.normalize(Handed("blind").direction(run), dim=0)
-    rest = change - torch.einsum("nchw,c->nhw", change, along)[:, None] * along[:, None, None]
-    assert rest.abs().max() < 1e-3 * change.abs().max()
+    along = Handed("blind").direction(run)
+    for eps in (method.budget.eps, 5 / 255):
+        found = apply(painted.within(eps), small, Budget("linf", eps), run)
+        change = (found.images.int() - small.images.int()).double()
+        steps = change.mul(along[:, None, None]).sum(1, keepdim=True) / along.square().sum()
+        across = change - steps * along[:, None, None]
+        assert across.abs().max() < 1e-3, "not even rounding adds anything across it"
+        step = levels(along)
+        assert int(change.abs().max()) == int(255 * eps) // step * step
+    faint = apply(painted.within(1 / 255), small, Budget("linf", 1 / 255), run)
+    assert int((faint.images.int() - small.images.int()).abs().max()) == 1, "too few levels for a step: rounded"
     perturbation.save(tmp_path, painted, {})
     read, _ = perturbation.load(tmp_path)
     assert isinstance(read, Painted)
@@ -212,6 +227,51 @@ def test_all_changes_lie_in_the_direction_and_labels_are_needed(small: ImageSet,
     )
     with pytest.raises(ValueError, match="label"):
         painted(x[:1], torch.tensor([-1]), torch.tensor([0]))
+
+
+def test_a_generator_is_told_the_class_and_what_networks_answer(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    lasts = [way.last for seed in (0, 1) for way in walked(small, run, seed=seed)]
+    x, y = to_float(small.images[:6]), small.labels[:6]
+    answers = sum(network(side) for network in lasts for side in (x, x.flip(3))) / 4
+    said = Told(10, lasts)(x, y)
+    assert said is not None
+    assert said.equal(torch.cat([F.one_hot(y, 10), (answers - answers.mean(1, keepdim=True)) / 4], 1))
+    told = Told(10)(x, y)
+    assert told is not None
+    assert told.equal(F.one_hot(y, 10).float())
+    assert Told()(x, y) is None
+
+
+def test_students_are_asked_what_their_teachers_answer_to_the_view(small: ImageSet, run: Run) -> None:
+    lasts = [way.last for seed in (0, 1) for way in walked(small, run, seed=seed)]
+    view, rows = to_float(small.images[ROWS]).flip(3), ROWS
+    said = torch.randn(len(rows), 20, generator=run.rng("said"))
+    asked = Answers(lasts, 10, 3.0, run)
+    assert asked.answers == 20
+    loss, _ = asked.asked(said, rows, view)
+    with torch.no_grad():
+        parts = [divergence(network(view), said[:, 10 * k : 10 * k + 10], 3.0) for k, network in enumerate(lasts)]
+    assert float(loss) == pytest.approx(float(sum(parts)) / 2, abs=1e-5)
+
+
+def test_a_change_that_carries_answers_is_kept_whole_and_goes_on(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    method, small = UGE(**BLIND | {"students": 1.0, "lr": 0.005, "networks": 2, "steps": 4}), midtones(small, run)
+    whole = method.fit(small, run)
+    again = resumed(lambda run: method.fit(small, run), run, tmp_path / "work", 3)
+    assert all(torch.equal(whole.weights[name], again.weights[name]) for name in whole.weights)
+    perturbation.save(tmp_path / "fit", whole, {})
+    read, _ = perturbation.load(tmp_path / "fit")
+    assert isinstance(read, Painted)
+    assert list(read.models) == ["cnn", "cnn"]
+    images = [
+        apply(one, small, method.budget, run).images for one in (whole, read, replace(whole, answers=_upset(whole)))
+    ]
+    assert images[0].equal(images[1])
+    assert not images[0].equal(images[2]), "what the networks answer is in the change"
+
+
+def _upset(painted: Painted) -> dict[str, torch.Tensor]:
+    return {name: w.flip(0) if name.endswith("weight") and w.ndim == 2 else w for name, w in painted.answers.items()}
 
 
 def test_the_trajectory_is_walked_again_and_resuming_gives_the_same(
@@ -231,7 +291,8 @@ def test_the_trajectory_is_walked_again_and_resuming_gives_the_same(
     ("values", "said"),
     [
         ({"match": -1.0}, "match must be 0 or more, got -1"),
-        ({"match": 0.0, "feature": 0.0, "undistil": 0.0}, "one of match, feature, undistil, shortcut must be above 0"),
+        ({"match": 0.0, "feature": 0.0, "undistil": 0.0}, "one of match, feature, undistil, shortcut, students must"),
+        ({"students": 1.0}, "with students comes told=true"),
         ({"networks": 0}, "networks must be 1 or more, got 0"),
         ({"checkpoints": 1}, "checkpoints must be 2 or more, got 1"),
     ],

@@ -39,7 +39,7 @@ class Federation:
     clients: int = 4
     rounds: int = 3
     split: str = "iid"
-    method: str | None = "uge:blind-quick"
+    method: str | None = "uge:blind-no-undistill-quick"
     options: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = _LOCAL
     patience: float = 3600.0

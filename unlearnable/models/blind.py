@@ -13,18 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Direction = Float32[Tensor, "3"]  # of colour: red, green, blue, the largest of them 1 in size
-_HOLD = 1000.0  # a gradient turns weights that long by a millionth of what it turned them before
+_HOLD = 1e5  # a gradient turns weights that long by 1e-10 of what it turned them before; weight decay takes some of it
 _GREY = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601: what is left of a colour in grey
 _MOST_BRIGHT, _LEAST_GREY, _LEAST_LONG = 0.4, 0.3, 1.4
+_PARTS = 4  # of the largest part of a direction: what is added in steps of so many levels is whole in every channel
 
 
 def direction(rng: torch.Generator) -> Direction:
     """One at random that carries little of natural images, which differ mostly in brightness; that shows in grey, or
-    turning images grey would undo it; and that is long for its largest part, which alone is bounded.
+    turning images grey would undo it; and that is long for its largest part, which alone is bounded. Its parts are
+    quarters of that, so that 8-bit images can be changed along it exactly: what rounding adds, a network would see.
     """
     while True:
-        drawn = torch.rand(3, generator=rng) * 2 - 1
-        drawn = drawn / drawn.abs().max()
+        drawn = torch.randint(-_PARTS, _PARTS + 1, (3,), generator=rng) / _PARTS
+        if drawn.abs().max() < 1:
+            continue
         bright = abs(float(F.normalize(drawn, dim=0).mean())) * 3**0.5
         if bright <= _MOST_BRIGHT and abs(float(drawn @ _GREY)) >= _LEAST_GREY and drawn.norm() >= _LEAST_LONG:
             return drawn
@@ -57,6 +60,12 @@ def blind_to(network: nn.Module) -> Direction | None:
         return None
     unseen: Direction = directions[-1]
     return unseen / unseen[unseen.abs().argmax()]
+
+
+def levels(along: Direction) -> int:
+    """The least number of levels whose every multiple is whole in all channels, in that direction; 1 where none is."""
+    exact = (n for n in range(1, _PARTS + 1) if (along * n - (along * n).round()).abs().max() < 1e-3)
+    return next(exact, 1)
 
 
 def _stem(network: nn.Module) -> nn.Conv2d:

@@ -4,22 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Int64
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unlearnable.data import ImageSet
 from unlearnable.models import build
 from unlearnable.perturbation import resized
 from unlearnable.pixels import Index, Pixels
+from unlearnable.protections._asked import Asked, Figures, Known
 from unlearnable.protections._pgd import cropped
 from unlearnable.run import Run
 from unlearnable.training import doubled, forward
 
-Figures = dict[str, Tensor]
-_BATCH = 4096
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _TINT = 0.5, 0.2  # how far a channel's gain and its level go, each side
 
@@ -51,58 +47,33 @@ class Schooling:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What surrogates are asked about images. groups: in each of k partings, of `sizes` groups, the group of each
-    image; codes: what an encoder sees in each, of unit length, asked with weight `weight`: None where it is not asked.
-    """
-
-    groups: Int64[Tensor, "n k"]
-    sizes: tuple[int, ...]
-    codes: Float32[Tensor, "n d"] | None = None
-    weight: float = 0.0
-
-    @property
-    def answers(self) -> int:
-        """How many numbers a surrogate says of an image."""
-        return sum(self.sizes) + (0 if self.codes is None else self.codes.shape[1])
-
-    def asked(self, answers: Tensor, rows: Index) -> tuple[Tensor, Figures]:
-        """The error: mean cross-entropy of the groups, and weight times 1 - cosine of the codes."""
-        *parts, seen = answers.split((*self.sizes, answers.shape[1] - sum(self.sizes)), 1)
-        groups = self.groups[rows].to(answers.device)
-        loss = torch.stack([F.cross_entropy(part, groups[:, k]) for k, part in enumerate(parts)]).mean()
-        figures = {"found": (parts[0].argmax(1) == groups[:, 0]).float().mean()}
-        if self.codes is not None:
-            likeness = F.cosine_similarity(seen, self.codes[rows].to(seen), dim=1).mean()
-            loss = loss + self.weight * (1 - likeness)
-            figures["cosine"] = likeness.detach()
-        return loss, {"loss": loss.detach(), **figures}
-
-
-@dataclass(frozen=True, eq=False)
 class Shortcut:
-    """This project's own: the error of networks that learn, from the protected images alone, what an encoder sees in
-    the clean ones: which group of looks, in several partings at once from coarse to fine, and the very direction.
+    """This project's own: the error of networks that learn from the protected images alone; name: of the stage.
+
+    With `Known` it is what an encoder sees in the clean ones: which group of looks, in several partings at once from
+    coarse to fine, and the very direction; with `Answers` what others say of the same images.
 
     The generator and they minimise one loss together, as noise and network do in EM: so the perturbation becomes the
     easiest thing there is to learn about any of these, hence about any labels that follow from them.
     """
 
-    known: Known
+    known: Asked
     schooling: Schooling
     networks: nn.ModuleList
     optimiser: torch.optim.Adam
     grid: int
     run: Run
+    name: str = "concepts"
 
     @staticmethod
-    def start(known: Known, schooling: Schooling, grid: int, run: Run) -> "Shortcut":
+    def start(known: Asked, schooling: Schooling, grid: int, run: Run, name: str = "concepts") -> "Shortcut":
         """With random networks for images of `grid` pixels."""
-        with run.seeded("concepts-init"):
+        with run.seeded(f"{name}-init"):
             networks = nn.ModuleList(
                 run.agreed(run.place(build(model, known.answers, grid))) for model in schooling.models
             )
-        return Shortcut(known, schooling, networks, torch.optim.Adam(networks.parameters(), schooling.lr), grid, run)
+        optimiser = torch.optim.Adam(networks.parameters(), schooling.lr)
+        return Shortcut(known, schooling, networks, optimiser, grid, run, name)
 
     @staticmethod
     def of_labels(data: ImageSet, schooling: Schooling, run: Run) -> "Shortcut":
@@ -111,39 +82,17 @@ class Shortcut:
 
     @property
     def state(self) -> dict[str, Any]:
-        return {"networks": self.networks, "surrogates": self.optimiser}
+        return {f"{self.name}-networks": self.networks, f"{self.name}-optimiser": self.optimiser}
 
     def __call__(self, rows: Index, protected: Pixels, step: int) -> tuple[Tensor, Figures]:
         rows, protected = doubled(rows), doubled(protected)
         network = self.networks[step % len(self.networks)].train()
         shown = resized(protected.clamp(0, 1), self.grid, self.grid)
-        view = self.schooling.view(shown, self.run.rng("concepts-view", step))
+        view = self.schooling.view(shown, self.run.rng(f"{self.name}-view", step))
         self.optimiser.zero_grad(set_to_none=True)
-        return self.known.asked(forward(network, view, self.run), rows)
+        return self.known.asked(forward(network, view, self.run), rows, view)
 
     def learn(self) -> None:
         """The surrogates' own step on the same gradients."""
         self.run.average(w.grad for w in self.networks.parameters() if w.grad is not None)
         self.optimiser.step()
-
-
-def grouped(
-    codes: Float32[Tensor, "n d"], counts: Sequence[int], run: Run
-) -> tuple[Int64[Tensor, "n k"], tuple[int, ...]]:
-    """Groups by k-means of the codes, and how many: `counts` of them, fewer where fewer codes are distinct.
-
-    Raises ValueError where all are one.
-    """
-    from sklearn.cluster import MiniBatchKMeans  # loaded here: it takes a second, and few need it
-
-    if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
-        raise ValueError(
-            f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
-        )
-    sizes = tuple(min(count, distinct) for count in counts)
-    seed = run.number("concepts")
-    found = [
-        MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
-        for size in sizes
-    ]
-    return torch.stack([torch.from_numpy(part).to(torch.int64) for part in found], 1), sizes

@@ -33,7 +33,7 @@ from unlearnable.models.generator import Generator
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._noise import drawn, take
-from unlearnable.protections._painted import Painted, Painter
+from unlearnable.protections._painted import Painted, Painter, Told
 from unlearnable.run import Run
 from unlearnable.training import doubled, forward
 
@@ -76,15 +76,16 @@ class Game(Staged):
         if (unknown := int((data.labels < 0).sum())) or len(data.classes) < 2:
             raise ValueError(f"game needs labelled images of 2 classes or more: {unknown} of {len(data)} have no label")
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
+        told = Told(len(data.classes) if self.told else 0)
         with run.seeded(f"{self.stage}-init"):
-            generator = Generator(**shape, code=len(data.classes) if self.told else 0)
+            generator = Generator(**shape, code=told.length)
             victim = build(self.model, len(data.classes), data.size)
         for network in (generator, victim):
             run.agreed(run.place(network))
         leader = torch.optim.Adam(generator.parameters(), self.lr)
         follower = torch.optim.Adam(victim.parameters(), self.victim_lr)
         state = {"generator": generator, "victim": victim, "leader": leader, "follower": follower}
-        paint = Painter(generator, self.budget.eps, "tanh", None)
+        paint = Painter(generator, self.budget.eps, "tanh", None, told)
         images, labels = run.near(data.images), run.near(data.labels)
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
         for step in run.loop(self.stage, steps, state):

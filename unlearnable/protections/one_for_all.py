@@ -36,12 +36,13 @@ from unlearnable.data import ImageSet
 from unlearnable.models.coded import Coded
 from unlearnable.models.generator import Head
 from unlearnable.pixels import LINF8, Budget, Index, Pixels
+from unlearnable.protections._asked import Known, grouped
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generated import Generated, Kind, Make, said
 from unlearnable.protections._generator_training import Generating, Objective
 from unlearnable.protections._one_for_all_loss import Discriminant, chosen, vocabulary
-from unlearnable.protections._shortcut import Known, Schooling, Shortcut, grouped
+from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.run import Run
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "one_for_all"

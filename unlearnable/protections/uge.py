@@ -10,13 +10,15 @@
 | L_fd, eq. 7 to 9, lambda_fd, alpha | feature, margin; encoder |
 | L_ud, eq. 11, lambda_ud, omega, f'_A | undistil, omega, temperature; hacker |
 | the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
+| eq. 10, the attack | students (this project's): others learn what the authorised ones answer, which G is told |
 
 Differs from the paper:
 * the encoder is `mini`, not CLIP, which `paper` has; of several networks `combine` may take the mean, or the worst off;
 * it gives no weights of the losses, rates or epochs: these are ours; where eq. 8 and the text differ, eq. 8 is done;
 * the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
 * `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour
-  (`models.blind`), in which all changes lie. So gradients match whatever is painted; `told` tells G the class.
+  (`models.blind`), in which all changes lie. So gradients match whatever is painted, and eq. 11 has nothing to move;
+  what keeps students from learning is that the answers lie in the change, too. `told` tells G the class.
 """
 
 from dataclasses import dataclass, field
@@ -26,24 +28,29 @@ from unlearnable.data import ImageSet
 from unlearnable.models.generator import Generator
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
+from unlearnable.protections._asked import Answers
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generator_training import Generating, Objective, Weighted
-from unlearnable.protections._painted import Head, Painted, Painter
+from unlearnable.protections._painted import Head, Painted, Painter, Told
 from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._uge_matching import Combine, Granularity, Matching, Scope, Trajectory, unseen
 from unlearnable.run import Run
-from unlearnable.training import Authorised, authorised_networks
+from unlearnable.training import authorised_networks
 
+_BLIND: dict[str, Any] = {
+    "blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
+    "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15,
+}  # fmt: skip
 _FORMS: dict[str, dict[str, Any]] = {
     "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
     "no-undistill": {"undistil": 0.0}, "two": {"networks": 2}, "four": {"networks": 4}, "clamp": {"head": "image"},
     "four-worst": {"networks": 4, "combine": "worst"},
-    "blind": {"blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
-              "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15},
+    "blind": _BLIND | {"students": 1.0, "passes": 20},
+    "blind-no-undistill": _BLIND,
 }  # fmt: skip
-_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 40, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
+_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 100, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
                           "lr": 1e-3, "hacker": "resnet32"}  # fmt: skip
 
 
@@ -76,6 +83,7 @@ class UGE(Staged):
     feature: float = 1.0
     undistil: float = 0.1
     shortcut: float = 0.0
+    students: float = 0.0
     granularity: Granularity = "batch"
     scope: Scope = "layer"
     combine: Combine = "sum"
@@ -100,8 +108,10 @@ class UGE(Staged):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.match == self.feature == self.undistil == self.shortcut == 0:
-            raise ValueError("one of match, feature, undistil, shortcut must be above 0, got 0 for each")
+        if self.match == self.feature == self.undistil == self.shortcut == self.students == 0:
+            raise ValueError("one of match, feature, undistil, shortcut, students must be above 0, got 0 for each")
+        if self.students and not self.told:
+            raise ValueError("students are kept from what the generator is told: with students comes told=true")
         if self.checkpoints < 2:
             raise ValueError(f"checkpoints must be 2 or more, got {self.checkpoints}")
 
@@ -111,16 +121,22 @@ class UGE(Staged):
             raise ValueError(f"{unknown} of {len(data)} images have no label: UGE needs images with labels")
         networks = authorised_networks(self, data, run)
         along = unseen(networks, data, run) if self.blind else None
+        walked = self.match or self.undistil or self.students
+        ways = Trajectory.walked(networks, data, self.checkpoints, run) if walked else []
+        told = Told(len(data.classes) if self.told else 0, [way.last for way in ways] if self.students else ())
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
         with run.seeded(f"{self.stage}-init"):
-            network = Generator(**shape, code=len(data.classes) if self.told else 0)
+            network = Generator(**shape, code=told.length)
         run.agreed(run.place(network))
-        paint = Painter(network, self.budget.eps, self.head, along)
-        terms = self.terms(networks, data, run)
+        paint = Painter(network, self.budget.eps, self.head, along, told)
+        terms = self.terms(ways, data, run)
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
 
+        def painted() -> Painted:
+            return paint.painted(shape, data.size, [one.recipe.model for one in networks] if self.students else ())
+
         def so_far() -> ImageSet:
-            return apply(paint.painted(shape, data.size), data, self.budget, run)
+            return apply(painted(), data, self.budget, run)
 
         def walk_on(step: int) -> None:
             for term in (term for _, term in terms if self.refresh and isinstance(term, Matching)):
@@ -128,12 +144,12 @@ class UGE(Staged):
 
         making = Generating(network, self.stage, steps, self.batch, self.lr, paint.on(data, run))
         making.towards(Weighted(terms), len(data), run, walk_on)
-        return paint.painted(shape, data.size)
+        return painted()
 
-    def terms(self, networks: list[Authorised], data: ImageSet, run: Run) -> list[tuple[float, Objective]]:
-        """The losses that have a weight, with it."""
+    def terms(self, ways: list[Trajectory], data: ImageSet, run: Run) -> list[tuple[float, Objective]]:
+        """The losses that have a weight, with it. ways: of the authorised networks, where a loss asks for them."""
         found = list[tuple[float, Objective]]()
-        ways = Trajectory.walked(networks, data, self.checkpoints, run) if self.match or self.undistil else []
+        schooling = Schooling(self.surrogates, self.surrogate_lr)
         if self.match:
             how = (self.granularity, self.scope, self.combine)
             found.append((self.match, Matching(ways, run.near(data.images), data.labels, *how, run)))
@@ -145,5 +161,8 @@ class UGE(Staged):
             apart = Undistillation(*pair, data.labels, self.omega, self.temperature, self.combine, run)
             found.append((self.undistil, apart))
         if self.shortcut:
-            found.append((self.shortcut, Shortcut.of_labels(data, Schooling(self.surrogates, self.surrogate_lr), run)))
+            found.append((self.shortcut, Shortcut.of_labels(data, schooling, run)))
+        if self.students:
+            taught = Answers([way.last for way in ways], len(data.classes), self.temperature, run)
+            found.append((self.students, Shortcut.start(taught, schooling, data.size, run, "students")))
         return found

@@ -115,7 +115,7 @@ SEVERAL = {
     "full": {"uge:two": 2, "uge:four": 4, "uge:four-worst": 4},
 }
 RHOS = (0.01, 0.02, 0.08, 0.16)  # beside the paper's 0.04
-LONG = {"quick": 40, "full": EPOCHS}
+LONG = {"quick": 100, "full": EPOCHS}
 """Epochs: until the authorised network knows its images, or its answers to them tell a student more than labels do."""
 HARDER = ("authorised:blind+augmented", "finetune", "orthogonal", "jpeg", "grayscale", "ueraser")
 """Who has the initial weights and another recipe, and hackers who do more than train."""
