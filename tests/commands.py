@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 PROTECT_KEYS = ["protected", "copied", "failed", "max_abs_delta", "seconds", "images_per_second", "method", "eps",
-                "showing", "unchanged", "strange", "renamed"]  # fmt: skip
+                "showing", "unchanged", "strange", "renamed", "labels"]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "BMP":
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def write_digits(folder: Path, per_class: int, first: int = 0) -> Path:
-    """Some of scikit-learn's digits as class folders of PNG files."""
+def write_digits(folder: Path, per_class: int, first: int = 0, pencil: bool = False) -> Path:
+    """Some of scikit-learn's digits as class folders of PNG files; pencil: in levels 112 to 143, on grey paper."""
     train, _ = digits()
     for label in range(len(train.classes)):
         rows = (train.labels == label).nonzero().flatten()[first : first + per_class]
         for row in rows.tolist():
             path = folder / train.classes[label] / f"{row}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(train.images[row].permute(1, 2, 0).contiguous().numpy()).save(path)
+            image = 112 + train.images[row] // 8 if pencil else train.images[row]
+            Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(path)
     return folder
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Command, picture
+from commands import Command, picture, refused
 
 
 def test_whoever_leaves_the_seed_of_a_closed_form_at_nothing_is_told(command: Command, photos: Path) -> None:
@@ -38,6 +38,20 @@ def test_who_protects_for_networks_that_were_drawn_is_told_where_their_bundles_l
     done = command("fit", "uge:blind-quick", str(photos), "out", *fields)
     assert "out/authorised-0: whoever has one may; publish none" in done.out
     given = json.dumps([str(Path("out/authorised-0").resolve())])
-    done = command("fit", "uge:blind-quick", str(photos), "again", *fields, "--bundles", given)
+    done = command("fit", "uge:blind-quick", str(photos), "again", *fields[2:], "--bundles", given)
     assert done.code == 0
     assert "publish none" not in done.out
+    said = refused(command("fit", "uge:blind-quick", str(photos), "third", "--model", "resnet8", "--bundles", given))
+    assert "--model is of networks to be drawn, and --bundles brings its own" in said
+
+
+def test_classes_that_nobody_gave_are_said_to_be_groups(command: Command, photos: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        picture(tmp_path / "flat" / f"{number}.png", number)
+    for source, labels in ((tmp_path / "flat", "clusters"), (photos, "folders")):
+        done = command("fit", "lsp", source, f"fit-{labels}")
+        assert ("its classes are k-means groups" in done.out) == (labels == "clusters")
+        done = command("protect", source, f"out-{labels}", "--method", "lsp")
+        assert ("its classes are k-means groups" in done.out) == (labels == "clusters")
+        done = command("protect", source, f"json-{labels}", "--method", "lsp", "--json")
+        assert done.json["labels"] == labels

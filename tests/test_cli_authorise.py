@@ -108,7 +108,7 @@ def test_an_accuracy_that_is_not_reproduced_ends_in_1(command: Command, monkeypa
         (["verify", "nowhere"], "BUNDLE 'nowhere' is no folder"),
         (["verify", "photos", "--key", "k.pub"], "KEY 'k.pub' is no file"),
         (["train", "nowhere", "photos", "out"], "BUNDLE 'nowhere' is no folder"),
-        (["inspect", "photos"], "photos holds 'cat', which is no part of a bundle"),
+        (["inspect", "photos"], "photos lacks bundle.json: it is no bundle"),
     ],
 )
 def test_what_cannot_start_says_why_in_one_line(command: Command, photos: Path, words: list[str], said: str) -> None:

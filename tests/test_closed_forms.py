@@ -122,6 +122,8 @@ def test_what_cannot_be_is_refused(small: ImageSet, run: Run) -> None:
         OPS(pixels=0)
     with pytest.raises(ValueError, match="candidates must be 1 or more, got 0"):
         AR(candidates=0)
+    with pytest.raises(ValueError, match="ar serves 1000 classes at most, got 1001"):
+        AR().fit(blank(1001, 8), run)
     assert protection("ar").budget == LINF8
     assert protection("ops").budget == Budget("none", 1.0)
 

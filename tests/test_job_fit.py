@@ -227,7 +227,10 @@ HANDING: dict[str, object] = {"epochs": 1, "steps": 6, "batch": 4, "width": 8, "
 def test_networks_that_nobody_named_follow_from_no_seed_that_is_printed(tmp_path: Path) -> None:
     """Cards and reports say the seed of a run: who could draw the networks from it would be authorised."""
     source = folder(tmp_path / "src", 6)
-    drawn = [Authorised.read(fitted(source, tmp_path / n, "uge:blind-no-undistill-quick", **HANDING) / "authorised-0") for n in "ab"]
+    drawn = [
+        Authorised.read(fitted(source, tmp_path / n, "uge:blind-no-undistill-quick", **HANDING) / "authorised-0")
+        for n in "ab"
+    ]
     assert drawn[0].seed != drawn[1].seed
     config = (tmp_path / "a" / "config.json").read_text()
     assert str(drawn[0].seed) not in config
@@ -248,7 +251,12 @@ def test_a_fit_goes_on_for_the_networks_it_was_begun_for(tmp_path: Path) -> None
         fit(protection("uge:blind-no-undistill-quick", **HANDING), source, tmp_path / "out", stopped)
     (begun,) = (tmp_path / "out").rglob("bundle.json")
     seed = json.loads(begun.read_text())["seed"]
-    assert Authorised.read(fitted(source, tmp_path / "out", "uge:blind-no-undistill-quick", **HANDING) / "authorised-0").seed == seed
+    assert (
+        Authorised.read(
+            fitted(source, tmp_path / "out", "uge:blind-no-undistill-quick", **HANDING) / "authorised-0"
+        ).seed
+        == seed
+    )
 
     given = HANDING | {"bundles": (str(bundle),)}
     for turn in (1, 2):  # another bundle at the same place

@@ -7,7 +7,9 @@ import pytest
 from jobs import flat, folder, job, manifest, noise, put
 from PIL import Image
 
-from unlearnable.job import Job, dry_run
+from unlearnable.job import Job, dry_run, fit
+from unlearnable.protections import protection
+from unlearnable.run import Run
 
 
 def labels(root: Path) -> dict[str, int]:
@@ -42,6 +44,28 @@ def test_one_class_folder_is_no_label_unless_asked_for(tmp_path: Path) -> None:
     assert set(labels(tmp_path / "auto").values()) == set(range(10))
     job(tmp_path / "src", tmp_path / "folders", labels="folders")
     assert set(labels(tmp_path / "folders").values()) == {0}
+
+
+def test_what_its_owner_sorted_is_not_sorted_anew_for_one_picture_that_lies_outside(tmp_path: Path) -> None:
+    source = folder(tmp_path / "src")
+    put(source / "loose.png", noise(1))
+    for start in (job, lambda s, d, **o: dry_run(Job(s, d, "lsp", **o))):
+        with pytest.raises(ValueError, match=r"'loose\.png' lies in none of the class folders .* labels 'none'"):
+            start(source, tmp_path / "dst")
+    assert not (tmp_path / "dst").exists()
+    with pytest.raises(ValueError, match=r"'loose\.png' lies in none of the class folders"):
+        fit(protection("lsp"), source, tmp_path / "fitted", Run())
+    found = job(source, tmp_path / "groups", labels="none")
+    assert found.labels == "clusters"
+    assert job(source, tmp_path / "alike", method="random").labels == "none"
+    (source / "loose.png").unlink()
+    assert job(source, tmp_path / "sorted").labels == "folders"
+
+
+def test_networks_are_handed_out_for_classes_of_the_owner_alone(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="uge is for networks that learn your classes, and the pictures have none"):
+        fit(protection("uge:blind-quick"), flat(tmp_path / "src"), tmp_path / "fitted", Run())
+    assert not (tmp_path / "fitted" / "config.json").exists()
 
 
 def test_a_method_without_labels_gets_none(tmp_path: Path) -> None:

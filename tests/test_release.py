@@ -27,17 +27,17 @@ from unlearnable.run import Cancelled, Run
 from unlearnable.training import handed_out
 
 RUN = Run(seed=0, device="cpu", precision="fp32", save_every=0.0)
-METHOD = UGE(**UGE.presets["blind"] | {"model": "resnet8", "epochs": 2, "width": 4, "blocks": 1, "passes": 1,
+METHOD = UGE(**UGE.presets["blind"] | {"model": "resnet8", "epochs": 2, "width": 4, "blocks": 1, "passes": 8, "lr": 0.02,
                                        "surrogates": ("lenet",), "batch": 32})  # fmt: skip
-FLAGS = ("--model", "resnet8", "--epochs", "1", "--width", "4", "--blocks", "1", "--steps", "2", "--surrogates",
+FLAGS = ("--model", "resnet8", "--epochs", "1", "--width", "4", "--blocks", "1", "--steps", "8", "--lr", "0.05", "--surrogates",
          '["lenet"]', "--quiet")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    write_digits(root / "photos", 3)
-    write_digits(root / "test", 2, first=3)
+    write_digits(root / "photos", 3, pencil=True)  # black and white leave no room in one direction of colour
+    write_digits(root / "test", 2, first=3, pencil=True)
     (root / "photos" / "notes.txt").write_text("mine")
     (root / "policy.txt").write_text("For research — nothing else.\n\n# No heading\n")
     authorisation.make_key(root / "key.pem")

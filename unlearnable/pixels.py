@@ -123,6 +123,11 @@ def level_cap(budget: Budget, depth: Depth = 8) -> int:
     return levels if depth == 8 else levels * 256
 
 
+def in_levels(count: int) -> float:
+    """So many levels of 8 bits, in units of the 0..1 range."""
+    return count / 255
+
+
 def levels_changed(before: Stored, after: Stored, depth: Depth = 8) -> int:
     """The largest change of any value, in 8-bit levels, rounded up: what max |delta| is reported as."""
     if before.shape != after.shape:

@@ -1,5 +1,6 @@
 """protect, fit: files in, files out."""
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,8 @@ Labelling = Literal["auto", "folders", "none"]
 Container = Literal["keep", "png", "webp"]
 FITTED_TO = "a picture, a folder, an archive, table or array file on this machine; never written to"
 SRC = "a picture, a folder, an archive, table or array file, or an address of one; never written to"
+DRAWN = ("model", "networks", "epochs")  # of the networks that are drawn where no bundles are given
+_CLASSES = {"clusters": "no class folders: its classes are k-means groups of looks\n"}
 EPS = "the largest change of a value, such as 8/255"
 
 
@@ -146,7 +149,8 @@ def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place
     text += (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"{_renamed(done)}{guessed}to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
+        f"{_CLASSES.get(done.labels, '')}{_renamed(done)}{guessed}"
+        f"to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
     if done.signalled is not None:
         text += (
@@ -193,6 +197,7 @@ def _summary(done: "Summary") -> dict[str, Any]:
         "unchanged": done.unchanged,
         "strange": done.strange,
         "renamed": done.renamed,
+        "labels": done.labels,
     } | ({} if done.signalled is None else {"signals": done.signalled})
 
 
@@ -206,7 +211,9 @@ def _planned(plan: "Preview") -> Answer:
     }
     said |= {"seconds": None, "images_per_second": None}
     text = f"nothing was written; it would be {_counted(plan)} with {plan.method} at eps {plan.eps}"
-    said |= {"method": plan.method, "eps": plan.eps} | dict.fromkeys(("showing", "unchanged", "strange", "renamed"))
+    said |= {"method": plan.method, "eps": plan.eps} | dict.fromkeys(
+        ("showing", "unchanged", "strange", "renamed", "labels")
+    )
     return Answer(said, text, plan.failures, unwell=plan.failed > 0)
 
 
@@ -217,12 +224,15 @@ def _counted(files: "Summary | Preview") -> str:
 def fit(args: Namespace, run: "Run") -> Answer:
     """Fits a method on a collection, to be used by protect."""
     from unlearnable import job
+    from unlearnable.perturbation import CONFIG
 
     method = method_of(args)
     missed = job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
     said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
-    text = f"fitted {args.method}; to use it: unlearnable protect SRC DST --method {typed(args.out)}"
-    text += for_whom(Path(args.out))
+    labels = json.loads((Path(args.out) / CONFIG).read_text())["labels"] if run.first else ""  # who alone answers
+    said["labels"] = labels
+    text = f"fitted {args.method}; {_CLASSES.get(labels, '')}to use it: unlearnable protect SRC DST --method "
+    text += typed(args.out) + for_whom(Path(args.out))
     return Answer(said, text, missed, unwell=bool(missed))
 
 
@@ -231,7 +241,11 @@ def method_of(args: Namespace) -> "Protection":
     from unlearnable.pixels import Budget, parse_eps
     from unlearnable.protections import protection
 
-    method = protection(args.method, **{name: args[name] for name in fields_of(protection(args.method))})
+    chosen = protection(args.method)
+    values = {name: args[name] for name in fields_of(chosen)}
+    if values.get("bundles") and (said := [name for name in DRAWN if values[name] != getattr(chosen, name)]):
+        raise UsageError(f"--{said[0]} is of networks to be drawn, and --bundles brings its own: leave one out")
+    method = protection(args.method, **values)
     if args.eps is None:
         return method
     return replace(method, budget=Budget("linf", parse_eps(args.eps)))  # type: ignore[type-var]

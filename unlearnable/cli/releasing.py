@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from unlearnable.addresses import is_address, shown
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, within
-from unlearnable.cli.protecting import EPS, Container, fields_of
+from unlearnable.cli.protecting import DRAWN, EPS, Container, fields_of
 
 if TYPE_CHECKING:
     from unlearnable.authorisation import Released
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 METHOD = "uge:blind"
 SRC = "a folder, an archive, table or array file on this machine; never written to; one folder for each class"
-DRAWN = ("model", "networks", "epochs")  # of the networks that are drawn where no bundles are given
 
 
 def release_flags(parser: Parser) -> None:

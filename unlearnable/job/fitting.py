@@ -130,6 +130,11 @@ def fit_pictures(
 ) -> tuple[tuple[str, str], ...]:  # fmt: skip
     """Fits the method and saves the perturbation in `out`; checkpoints are removed once it is saved. Returns (name,
     reason) of the pictures that could not be read. Raises ValueError where none could."""
+    if isinstance(method, Handing) and labelling.origin != "folders":
+        raise ValueError(
+            f"{describe(method)['name']} is for networks that learn your classes, and the pictures have none: put them "
+            "into class folders"
+        )
     data, missed = _images(method, source, pictures, labelling, size, run)
     here = replace(run, directory=checkpoints)
     ready = in_secret(method, data, here)

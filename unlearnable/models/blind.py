@@ -33,8 +33,8 @@ def direction(rng: torch.Generator) -> Direction:
             return drawn
 
 
-def blinded(network: nn.Module, to: Direction, size: int) -> nn.Module:
-    """The network itself, blind to a direction of colour from now on; size: of its images, in pixels.
+def blinded(network: nn.Module, to: Direction, size: int, name: str = "this network") -> nn.Module:
+    """The network itself, blind to a direction of colour from now on; size: of its images, in pixels; name: its own.
 
     Raises ValueError for one whose first layer is not followed by a normalisation that undoes its scale.
     """
@@ -45,7 +45,7 @@ def blinded(network: nn.Module, to: Direction, size: int) -> nn.Module:
         stem.weight -= seen[:, None] * unit[None, :, None, None]
         if stem.bias is not None or not _scale_is_undone(network, size):
             raise ValueError(
-                f"{type(network).__name__} cannot be made blind: its first layer needs a batch normalisation behind it "
+                f"{name} cannot be made blind: its first layer needs a batch normalisation behind it "
                 "and no bias; take a network such as cnn, resnet20 or resnet18"
             )
         stem.weight *= _HOLD

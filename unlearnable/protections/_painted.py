@@ -15,7 +15,7 @@ from unlearnable.models.blind import Direction, levels
 from unlearnable.models.generator import Generator
 from unlearnable.models.stored import restored, stored
 from unlearnable.perturbation import check_range, kind
-from unlearnable.pixels import Budget, Index, Labels, Pixels, level_cap, to_float
+from unlearnable.pixels import Budget, Index, Labels, Pixels, in_levels, level_cap, to_float
 from unlearnable.protections._noise import take
 from unlearnable.run import Run
 
@@ -118,7 +118,7 @@ class Painter:
         most = level_cap(Budget("linf", self.eps))
         if self.along is None or (step := levels(self.along)) > most:
             return self.eps
-        return most // step * step / 255
+        return in_levels(most // step * step)
 
     def whole(self, x: Pixels, change: Pixels) -> Pixels:
         """Changes of 8-bit images in steps along the direction that are whole in every channel and end within 0..1: so
@@ -126,7 +126,7 @@ class Painter:
         """
         if self.along is None or levels(self.along) > level_cap(Budget("linf", self.eps)):
             return change
-        step = levels(self.along) / 255
+        step = in_levels(levels(self.along))
         along = self.along.to(change)[:, None, None]
         steps = (change.mul(along).sum(1, keepdim=True) / along.square().sum() / step).round()
         room = torch.stack([part / along.abs().clamp_min(1e-9) / step for part in (x, 1 - x)])

@@ -8,11 +8,9 @@
 | epsilon, an L2 radius of 1 at 32 px | budget of the preset `paper`: a root mean square of 1 / sqrt(3072) |
 
 Differs from the paper:
-* a row is solved at once, for all images of a class: its recurrence is a triangular system;
-* the start signal is drawn by (seed, image), so an image's perturbation depends on nothing but its label and row;
+* a row is solved at once for all images of a class; the start signal is drawn by (seed, image);
 * of some processes that are stable at the size of the images those are taken that answer most to each other's signals,
-  not the first above a threshold, whose search takes hours;
-* by default bounded like any other method's, 8/255 in L-infinity: drawn `overdrive` times as strong and cut.
+  not the first above a threshold, whose search takes hours; 8/255 in L-infinity, `overdrive` times as strong, cut.
 """
 
 import math
@@ -46,7 +44,7 @@ class AR(Checked):
     """Noise in which every pixel follows from its neighbours by the rule of its class; every image gets its own.
 
     candidates: from how many stable processes those of the classes are chosen, 6 for each class at least.
-    Raises ValueError for fewer than 1, or an overdrive that is not above 0.
+    Raises ValueError for fewer than 1, more than 1,000 classes, or an overdrive that is not above 0.
     """
 
     needs_labels = True
@@ -63,6 +61,8 @@ class AR(Checked):
     def fit(self, data: ImageSet, run: Run) -> "Autoregressive":
         """Chooses a process for each class, each as unlike those before it as can be had."""
         rng, wanted = run.rng("ar-processes"), len(data.classes)
+        if wanted > 1000:
+            raise ValueError(f"ar serves 1000 classes at most, got {wanted}: its search grows with their square")
         pools = [_stable(data.size, rng)]
         while sum(len(pool) for pool, _ in pools) < max(self.candidates, 6 * wanted):
             pools.append(_stable(data.size, rng))

@@ -16,9 +16,8 @@ Differs from the paper:
 * the encoder is `mini`, not CLIP, which `paper` has; of several networks `combine` may take the mean, or the worst off;
 * it gives no weights of the losses, rates or epochs: these are ours; where eq. 8 and the text differ, eq. 8 is done;
 * the bound is eps * tanh; under the clamp of eq. 3 most pixels of a fresh G get no gradient;
-* `blind` is ours: the initial weights are such that the authorised network does not see one direction of colour
-  (`models.blind`), in which all changes lie. So gradients match whatever is painted, and eq. 11 has nothing to move;
-  what keeps students from learning is that the answers lie in the change, too. `told` tells G the class.
+* `blind` is ours: the authorised network does not see one direction of colour (`models.blind`), in which all changes
+  lie, so that its gradients match whatever is painted, and eq. 11 has nothing to move; `told` tells G the class.
 """
 
 from dataclasses import dataclass, field
@@ -34,24 +33,11 @@ from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generator_training import Generating, Objective, Weighted
 from unlearnable.protections._painted import Head, Painted, Painter, Told
 from unlearnable.protections._shortcut import Schooling, Shortcut
+from unlearnable.protections._uge_forms import PRESETS
 from unlearnable.protections._uge_losses import FeatureDistance, Undistillation, stranger
 from unlearnable.protections._uge_matching import Combine, Granularity, Matching, Scope, Trajectory, unseen
 from unlearnable.run import Run
 from unlearnable.training import authorised_networks
-
-_BLIND: dict[str, Any] = {
-    "blind": True, "told": True, "match": 0.0, "feature": 0.0, "undistil": 0.0, "shortcut": 1.0,
-    "lr": 2e-3, "width": 16, "blocks": 2, "passes": 15,
-}  # fmt: skip
-_FORMS: dict[str, dict[str, Any]] = {
-    "": {}, "unlearn": {"match": 0.0, "undistil": 0.0}, "undistill": {"match": 0.0, "feature": 0.0},
-    "no-undistill": {"undistil": 0.0}, "two": {"networks": 2}, "four": {"networks": 4}, "clamp": {"head": "image"},
-    "four-worst": {"networks": 4, "combine": "worst"},
-    "blind": _BLIND | {"students": 1.0, "passes": 20},
-    "blind-no-undistill": _BLIND,
-}  # fmt: skip
-_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 100, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
-                          "lr": 1e-3, "hacker": "resnet32"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,18 +46,14 @@ class UGE(Staged):
 
     model, networks, epochs: of the zoo, where no bundles (of `unlearnable authorise create`) are given; refresh: after
     so many steps the trajectory is walked again on images as they are by then, 0 for never; passes: of G, or `steps`.
-    Raises ValueError for an unknown word, no loss or one below 0; `fit` for bundles of other images, networks that are
-    not blind or to other things, and a loss that is not finite.
+    Raises ValueError for an unknown word, no loss or one below 0; `fit` for bundles of other images, networks not blind
+    or to other things, and a loss that is not finite.
     """
 
     needs_labels: ClassVar[bool] = True
     needs_images: ClassVar[bool] = True
     transfers: ClassVar[bool] = True
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"encoder": "clip:openai/clip-vit-base-patch32"},
-        **{name: values for name, values in _FORMS.items() if name},
-        **{f"{name}-quick".lstrip("-"): _QUICK | values for name, values in _FORMS.items()},
-    }  # fmt: skip
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
 
     budget: Budget = field(default=Budget("linf", 0.04))
     model: str = "resnet18"

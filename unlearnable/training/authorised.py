@@ -174,7 +174,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     entries = sorted(path for path in folder.iterdir() if not _is_scratch(path))
     for entry in entries:
         if entry.name not in (BUNDLE, WEIGHTS, *SIGNED):
-            raise ValueError(f"{folder} holds {entry.name!r}, which is no part of a bundle: remove it")
+            said = f"{folder} holds {entry.name!r}, which is no part of a bundle: remove it"
+            raise ValueError(said if (folder / BUNDLE).exists() else f"{folder} lacks {BUNDLE}: it is no bundle")
         if entry.is_symlink() or not entry.is_file():
             raise ValueError(f"{folder}/{entry.name} is no plain file but a link or a folder: ask for the file itself")
     return {entry.name: entry.read_bytes() for entry in entries}

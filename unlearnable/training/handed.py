@@ -31,7 +31,7 @@ class Handed:
         """A network of the zoo with these weights, on the CPU. Raises ValueError where it cannot be made blind."""
         with run.seeded("handed", self.which):
             network = build(model, classes, size)
-        return network if self.form == "plain" else blinded(network, self.direction(run), size)
+        return network if self.form == "plain" else blinded(network, self.direction(run), size, model)
 
     def direction(self, run: Run) -> Direction:
         """What blind networks of that seed are blind to."""
