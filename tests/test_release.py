@@ -27,10 +27,10 @@ from unlearnable.run import Cancelled, Run
 from unlearnable.training import handed_out
 
 RUN = Run(seed=0, device="cpu", precision="fp32", save_every=0.0)
-METHOD = UGE(**UGE.presets["blind"] | {"model": "resnet8", "epochs": 2, "width": 4, "blocks": 1, "passes": 8, "lr": 0.02,
-                                       "surrogates": ("lenet",), "batch": 32})  # fmt: skip
-FLAGS = ("--model", "resnet8", "--epochs", "1", "--width", "4", "--blocks", "1", "--steps", "8", "--lr", "0.05", "--surrogates",
-         '["lenet"]', "--quiet")  # fmt: skip
+METHOD = UGE(**UGE.presets["blind"] | {"model": "resnet8", "epochs": 2, "width": 4, "blocks": 1, "passes": 8,
+                                       "lr": 0.02, "surrogates": ("lenet",), "batch": 32})  # fmt: skip
+FLAGS = ("--model", "resnet8", "--epochs", "1", "--width", "4", "--blocks", "1", "--steps", "8", "--lr", "0.05",
+         "--surrogates", '["lenet"]', "--quiet")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
