@@ -55,3 +55,7 @@ def test_classes_that_nobody_gave_are_said_to_be_groups(command: Command, photos
         assert ("its classes are k-means groups" in done.out) == (labels == "clusters")
         done = command("protect", source, f"json-{labels}", "--method", "lsp", "--json")
         assert done.json["labels"] == labels
+        assert "classes: " not in done.err
+    picture(photos / "loose.png", 3)
+    for words in (("fit", "lsp", photos, "fit-loose"), ("protect", photos, "out-loose", "--method", "lsp")):
+        assert "classes: loose.png lies in no class folder and others do" in command(*words).err

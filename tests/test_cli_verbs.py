@@ -149,7 +149,7 @@ def test_verify_finds_what_was_changed_and_what_is_missing(command: Command, pho
 
 def test_a_fitted_method_protects(command: Command, photos: Path) -> None:
     said = command("fit", "lsp", photos, "fitted", "--eps", "2/255", "--patch", "4", "--size", "16", "--json").json
-    assert said == {"method": "lsp", "eps": "2/255", "out": "fitted", "failed": 0}
+    assert said == {"method": "lsp", "eps": "2/255", "out": "fitted", "failed": 0, "labels": "folders"}
     config = json.loads(Path("fitted/config.json").read_text())
     assert config["protection"]["patch"] == 4
     said = command("protect", photos, "out", "--method", "fitted", "--json").json

@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_images_and_resuming_too(small: ImageSet, r
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(ValueError, match="epochs from 1"):
+    with pytest.raises(ValueError, match="epochs must be 1 to"):
         DVAE(0)
-    with pytest.raises(ValueError, match="a width from 2"):
+    with pytest.raises(ValueError, match="width must be 2 to"):
         DVAE(width=1)

@@ -46,20 +46,17 @@ def test_one_class_folder_is_no_label_unless_asked_for(tmp_path: Path) -> None:
     assert set(labels(tmp_path / "folders").values()) == {0}
 
 
-def test_what_its_owner_sorted_is_not_sorted_anew_for_one_picture_that_lies_outside(tmp_path: Path) -> None:
+def test_that_one_picture_lies_outside_the_class_folders_is_told(tmp_path: Path) -> None:
     source = folder(tmp_path / "src")
+    assert (sorted_ := job(source, tmp_path / "sorted")).labels == "folders"
+    assert sorted_.loose is None
     put(source / "loose.png", noise(1))
-    for start in (job, lambda s, d, **o: dry_run(Job(s, d, "lsp", **o))):
-        with pytest.raises(ValueError, match=r"'loose\.png' lies in none of the class folders .* labels 'none'"):
-            start(source, tmp_path / "dst")
-    assert not (tmp_path / "dst").exists()
-    with pytest.raises(ValueError, match=r"'loose\.png' lies in none of the class folders"):
-        fit(protection("lsp"), source, tmp_path / "fitted", Run())
-    found = job(source, tmp_path / "groups", labels="none")
-    assert found.labels == "clusters"
-    assert job(source, tmp_path / "alike", method="random").labels == "none"
-    (source / "loose.png").unlink()
-    assert job(source, tmp_path / "sorted").labels == "folders"
+    found = job(source, tmp_path / "groups")
+    assert (found.labels, found.loose) == ("clusters", "loose.png")
+    asked = job(source, tmp_path / "asked", labels="none")
+    assert (asked.labels, asked.loose) == ("clusters", None)
+    alike = job(source, tmp_path / "alike", method="random")
+    assert (alike.labels, alike.loose) == ("none", None)
 
 
 def test_networks_are_handed_out_for_classes_of_the_owner_alone(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from unlearnable.models.coded import Coded
 from unlearnable.perturbation import ClassWise, apply, resized
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections import protection
+from unlearnable.protections._asked import Known, grouped
 from unlearnable.protections._generated import Generated
 from unlearnable.protections._one_for_all_loss import Discriminant, chosen, vocabulary
-from unlearnable.protections._shortcut import Known, Schooling, grouped
+from unlearnable.protections._shortcut import Schooling
 from unlearnable.protections.one_for_all import OneForAll
 from unlearnable.run import Progress, Run
 
@@ -114,7 +115,7 @@ def test_one_step_of_the_generator_written_plainly(
         with run.seeded("concepts-init"):
             surrogate = build("cnn", 6 + 16, 16).train()
         view = Schooling(("cnn",), 2e-3, tinted=0.3, greyed=0.2).view(shown, run.rng("concepts-view", 0))
-        loss, _ = known.asked(surrogate(view), rows)
+        loss, _ = known.asked(surrogate(view), rows, view)
     else:
         concepts = seen.text(vocabulary(None))
         loss, _ = Discriminant(seen, concepts, 5, chosen(codes, concepts, 5), run)(rows, shown, 0)

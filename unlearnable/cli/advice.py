@@ -38,9 +38,17 @@ def for_whom(fitted: Path) -> str:
     return f"\nfor networks that may learn, whose bundles are {', '.join(found)}: whoever has one may; publish none"
 
 
+def loosely(name: str) -> str:
+    """That classes were there and could not serve, for one picture had none."""
+    return (
+        f"classes: {shown(name)} lies in no class folder and others do, so that the classes of all are k-means groups "
+        "of looks: put every picture into one"
+    )
+
+
 def advice(done: "Summary", there: str, manifest: str) -> list[str]:
     """What is not protected, where the change shows, which pictures cannot hold it, and what to do."""
-    said = []
+    said = [loosely(done.loose)] if done.loose else []
     if done.unchanged == done.protected > 0:
         said.append(f"nothing changed: the pictures in {there} are as they were: take a larger --eps, or fit anew")
     elif done.unchanged:

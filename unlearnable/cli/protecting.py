@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import Namespace
 
 from unlearnable.addresses import shown
-from unlearnable.cli.advice import GUESSED, advice, draws_networks, follows_from_the_seed, for_whom
+from unlearnable.cli.advice import GUESSED, advice, draws_networks, follows_from_the_seed, for_whom, loosely
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, typed
 
@@ -229,11 +229,11 @@ def fit(args: Namespace, run: "Run") -> Answer:
     method = method_of(args)
     missed = job.fit(method, Path(args.source), Path(args.out), run, labels=args.labels, size=args.size)
     said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
-    labels = json.loads((Path(args.out) / CONFIG).read_text())["labels"] if run.first else ""  # who alone answers
-    said["labels"] = labels
+    about = json.loads((Path(args.out) / CONFIG).read_text()) if run.first else {}  # who alone answers
+    said["labels"] = labels = about.get("labels", "none")
     text = f"fitted {args.method}; {_CLASSES.get(labels, '')}to use it: unlearnable protect SRC DST --method "
     text += typed(args.out) + for_whom(Path(args.out))
-    return Answer(said, text, missed, unwell=bool(missed))
+    return Answer(said, text, missed, bool(missed), loosely(about["loose"]) if about.get("loose") else "")
 
 
 def method_of(args: Namespace) -> "Protection":

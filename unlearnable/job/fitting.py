@@ -149,6 +149,7 @@ def fit_pictures(
         "seed": run.seed,
         "classes": list(labelling.classes),
         "labels": labelling.origin,
+        "loose": labelling.loose,
         "pictures": digest(item.name for item in pictures),
         "unreadable": [] if method.transfers else list(missed),
         "ended": here.ended,

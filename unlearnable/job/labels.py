@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,11 +22,13 @@ _THUMBNAIL = 8
 
 @dataclass(frozen=True, eq=False)
 class Labelling:
-    """labels: (n,) by picture number, -1 = unknown; classes: their names; origin: where they come from."""
+    """labels: (n,) by picture number, -1 = unknown; classes: their names; origin: where they come from; loose: the
+    first picture without a class where others have one, so that clusters had to serve for all."""
 
     labels: Labels
     classes: tuple[str, ...]
     origin: Origin
+    loose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,7 @@ def label_pictures(
 
     auto: folder names where every picture lies in one and there are at least two; clusters of small views, only where
     labels are needed, otherwise. folders: folder names or nothing. none: never folder names.
-    known: use these classes. Raises ValueError where folder names are wanted or needed and missing, and where labels
-    are needed and some pictures alone lie in no class folder: what its owner sorted is not sorted anew.
+    known: use these classes. Raises ValueError where folder names are wanted or needed and missing.
     """
     found = [class_of(source, item) for item in pictures]
     sound = [name for name, item in zip(found, pictures, strict=True) if item.problem is None]
@@ -66,22 +67,16 @@ def label_pictures(
         return _by_folder(found, sound, known)
     if not needed:
         return _unknown(pictures)
-    if wanted == "auto" and not clustered and len(set(sound) - {None}) >= 2:
-        raise ValueError(
-            f"{_first_without(found, pictures)} of the class folders where the others are: put it into one, or say "
-            "labels 'none', and k-means groups of looks are the classes of all"
-        )
     k, seed = (len(known.classes), known.seed) if known else (_CLUSTERS, run.seed)
-    return _by_cluster(source, pictures, k, seed, run)
+    found_some = wanted == "auto" and not clustered and len(set(sound) - {None}) >= 2
+    loose = next((i.name for i, name in zip(pictures, found, strict=True) if not name and not i.problem), None)
+    return replace(_by_cluster(source, pictures, k, seed, run), loose=loose if found_some else None)
 
 
-def needs_folders(source: Collection, pictures: Sequence[Item], wanted: Wanted, needed: bool) -> None:
-    """Raises ValueError where folder names are wanted, or needed by some, and a picture has none: what can be said
-    before any work.
-    """
-    found = {class_of(source, item) for item in pictures if item.problem is None}
-    if wanted == "folders" or (needed and wanted == "auto" and None in found and len(found) > 2):
-        label_pictures(source, pictures, wanted, needed, Run())
+def needs_folders(source: Collection, pictures: Sequence[Item], wanted: Wanted) -> None:
+    """Raises ValueError where folder names are wanted and a picture has none: what can be said before any work."""
+    if wanted == "folders":
+        label_pictures(source, pictures, wanted, False, Run())
 
 
 def views(

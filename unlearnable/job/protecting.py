@@ -38,7 +38,7 @@ class Summary:
     unchanged: protected pictures of which no pixel changed though eps is above 0; strange: pictures in the destination
     that are of no file of the job; of both the first three names; renamed: pictures whose output has another name;
     addresses: columns that were carried over and say where on the network something lies; labels: where the classes
-    of the pictures come from: folders, clusters (k-means groups of looks) or none."""
+    of the pictures come from: folders, clusters (k-means groups of looks) or none; loose: as a `Labelling` has it."""
 
     protected: int
     copied: int
@@ -60,6 +60,7 @@ class Summary:
     renamed: int = 0
     addresses: tuple[str, ...] = ()
     labels: str = "none"
+    loose: str | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -92,7 +93,7 @@ def dry_run(job: Job) -> Preview:
     choice = identity.chosen(job)
     with places.checked(job) as (source, _):
         pictures = fitting.pictures_of(source)
-        needs_folders(source, pictures, job.labels, choice.folder is None and choice.method.needs_labels)
+        needs_folders(source, pictures, job.labels)
         refused = tuple((item.name, reason) for item in source.items if (reason := _refusal(item)))
         sound = sum(_refusal(item) is None for item in pictures)
         return Preview(sound, len(source.items) - len(refused) - sound, refused, job.method, str(choice.budget))
@@ -122,7 +123,7 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
     choice = identity.chosen(job)
     with places.checked(job) as (source, destination):
         pictures = fitting.pictures_of(source)
-        needs_folders(source, pictures, job.labels, choice.folder is None and choice.method.needs_labels)
+        needs_folders(source, pictures, job.labels)
         about, listing = identity.about(job, choice, source, run), _listing(source)
         with halting(job.destination), places.taken(job, destination, about, listing) as manifest:
             if manifest.get("made") is None:
@@ -146,6 +147,7 @@ def _summary(
     showing, shown_most = manifest.showing(NOTICEABLE, _NAMED)
     unchanged, unchanged_named = manifest.unchanged(_NAMED) if choice.budget.eps else (0, ())
     strange, strange_named = _strange(destination, manifest)
+    labels, loose = manifest.get("classes from") or ("none", None)
     return Summary(
         protected=manifest.count("protected"), copied=manifest.count("copied"), failed=manifest.count("failed"),
         max_abs_delta=manifest.max_delta(), seconds=seconds, method=job.method, eps=str(choice.budget), worked=worked,
@@ -153,7 +155,7 @@ def _summary(
         signalled=manifest.noted(ADDED) if job.signals else None, grey=manifest.noted(GREY),
         unchanged=unchanged, unchanged_named=unchanged_named, strange=strange, strange_named=strange_named,
         renamed=manifest.renamed(), addresses=source.addresses() if isinstance(source, Packable) else (),
-        labels=manifest.get("classes from") or "none",
+        labels=labels, loose=loose,
     )  # fmt: skip
 
 
@@ -179,7 +181,7 @@ def _prepare(
     if given and job.lend:
         _enough(given, len(labelling.classes))
     manifest.label(labelling.labels.tolist())
-    manifest.set("classes from", labelling.origin)
+    manifest.set("classes from", [labelling.origin, labelling.loose])
     if choice.folder is None:
         size = fitting.working_size(source, pictures)
         checkpoints = destination.bookkeeping / "fit"
