@@ -19,5 +19,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"encoder": "clip:openai/clip-vit-base-patch32"},
     **{name: values for name, values in _FORMS.items() if name},
     **{f"{name}-quick".lstrip("-"): _QUICK | values for name, values in _FORMS.items()},
-    "blind-quick": _QUICK | _FORMS["blind"] | {"steps": 800},  # two games at once
 }
