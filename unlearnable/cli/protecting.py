@@ -23,7 +23,7 @@ Container = Literal["keep", "png", "webp"]
 FITTED_TO = "a picture, a folder, an archive, table or array file on this machine; never written to"
 SRC = "a picture, a folder, an archive, table or array file, or an address of one; never written to"
 DRAWN = ("model", "networks", "epochs")  # of the networks that are drawn where no bundles are given
-_CLASSES = {"clusters": "no class folders: its classes are k-means groups of looks\n"}
+_CLASSES = {"clusters": "its classes are k-means groups of looks, not folders\n"}
 EPS = "the largest change of a value, such as 8/255"
 
 
