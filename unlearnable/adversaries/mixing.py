@@ -5,6 +5,7 @@ Differs from the papers: every image draws its own share (the papers draw one fo
 Cutout's square lie inside the image, where theirs are cut off at its border.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,9 @@ from unlearnable.training import Augmentation, Loss, Objective, Step, Teacher, f
 class _Mixing(Objective):
     """Images mixed in pairs, the loss mixed alike."""
 
+    @abstractmethod
     def mixer(self) -> Any:
         """kornia's module: (x, y) -> (x mixed, rows of (label, the other's label, a share))."""
-        raise NotImplementedError
 
     def others(self, share: Tensor) -> Tensor:
         """The other image's share, of what kornia says."""

@@ -1,6 +1,7 @@
 """protect, fit: files in, files out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,6 @@ Labelling = Literal["auto", "folders", "none"]
 Container = Literal["keep", "png", "webp"]
 FITTED_TO = "a picture, a folder, an archive, table or array file on this machine; never written to"
 SRC = "a picture, a folder, an archive, table or array file, or an address of one; never written to"
-DRAWN = ("model", "networks", "epochs")  # of the networks that are drawn where no bundles are given
 _CLASSES = {"clusters": "its classes are k-means groups of looks, not folders\n"}
 EPS = "the largest change of a value, such as 8/255"
 
@@ -243,12 +243,18 @@ def method_of(args: Namespace) -> "Protection":
 
     chosen = protection(args.method)
     values = {name: args[name] for name in fields_of(chosen)}
-    if values.get("bundles") and (said := [name for name in DRAWN if values[name] != getattr(chosen, name)]):
-        raise UsageError(f"--{said[0]} is of networks to be drawn, and --bundles brings its own: leave one out")
+    refuse_drawn(args, [name for name, value in values.items() if value != getattr(chosen, name)])
     method = protection(args.method, **values)
     if args.eps is None:
         return method
     return replace(method, budget=Budget("linf", parse_eps(args.eps)))  # type: ignore[type-var]
+
+
+def refuse_drawn(args: Namespace, typed: Sequence[str]) -> None:
+    """Raises UsageError where bundles bring their networks and others are described; typed: the fields that were."""
+    drawn = [name for name in ("model", "networks", "epochs") if name in typed]
+    if drawn and args.get("bundles"):
+        raise UsageError(f"--{drawn[0]} is of networks to be drawn, and --bundles brings its own: leave one out")
 
 
 def fields_of(method: "Protection") -> list[str]:

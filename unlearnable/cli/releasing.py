@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from unlearnable.addresses import is_address, shown
 from unlearnable.cli.answer import Answer
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, within
-from unlearnable.cli.protecting import DRAWN, EPS, Container, fields_of
+from unlearnable.cli.protecting import EPS, Container, fields_of, refuse_drawn
 
 if TYPE_CHECKING:
     from unlearnable.authorisation import Released
@@ -81,8 +81,7 @@ def _method(args: Namespace) -> "UGE":
     if not isinstance(chosen, UGE):
         raise UsageError(f"--method must be uge or uge:preset, which has an authorised network, got {args.method!r}")
     typed = {name: args[name] for name in fields_of(chosen) if args[name] is not None}
-    if args.bundles and (said := [name for name in DRAWN if name in typed]):
-        raise UsageError(f"--{said[0]} is of networks to be drawn, and --bundles brings its own: leave one out")
+    refuse_drawn(args, list(typed))
     if args.eps is not None:
         typed["budget"] = Budget("linf", parse_eps(args.eps))
     return replace(chosen, **typed)

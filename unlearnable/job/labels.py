@@ -69,8 +69,8 @@ def label_pictures(
         return _unknown(pictures)
     k, seed = (len(known.classes), known.seed) if known else (_CLUSTERS, run.seed)
     found_some = wanted == "auto" and not clustered and len(set(sound) - {None}) >= 2
-    loose = next((i.name for i, name in zip(pictures, found, strict=True) if not name and not i.problem), None)
-    return replace(_by_cluster(source, pictures, k, seed, run), loose=loose if found_some else None)
+    loose = _without(found, pictures) if found_some else None
+    return replace(_by_cluster(source, pictures, k, seed, run), loose=loose)
 
 
 def needs_folders(source: Collection, pictures: Sequence[Item], wanted: Wanted) -> None:
@@ -101,8 +101,13 @@ def views(
     return images, dict(sorted(refused.items()))
 
 
+def _without(found: Sequence[str | None], pictures: Sequence[Item]) -> str | None:
+    """The first sound picture without a class."""
+    return next((i.name for name, i in zip(found, pictures, strict=True) if not name and not i.problem), None)
+
+
 def _first_without(found: Sequence[str | None], pictures: Sequence[Item]) -> str:
-    missing = next((i.name for name, i in zip(found, pictures, strict=True) if not name and not i.problem), None)
+    missing = _without(found, pictures)
     return "there is none that can be read" if missing is None else f"{missing!r} lies in none"
 
 

@@ -112,21 +112,26 @@ class Painter:
         change = raw * self._most if self.head == "tanh" else ((raw + 1) / 2 - x).clamp(-self._most, self._most)
         return change if self.along is None else change[:, :1] * self.along.to(change)[:, None, None]
 
+    @cached_property
+    def _step(self) -> int:
+        """Levels of a whole step along the direction; 0 where there is no direction, or no step within eps."""
+        step = 0 if self.along is None else levels(self.along)
+        return step if step <= level_cap(Budget("linf", self.eps)) else 0
+
     @property
     def _most(self) -> float:
         """The largest change: eps, or the most steps of a direction that are within it."""
-        most = level_cap(Budget("linf", self.eps))
-        if self.along is None or (step := levels(self.along)) > most:
+        if not self._step:
             return self.eps
-        return in_levels(most // step * step)
+        return in_levels(level_cap(Budget("linf", self.eps)) // self._step * self._step)
 
     def whole(self, x: Pixels, change: Pixels) -> Pixels:
         """Changes of 8-bit images in steps along the direction that are whole in every channel and end within 0..1: so
         that nothing of them lies across it once they are rounded. Others as they are.
         """
-        if self.along is None or levels(self.along) > level_cap(Budget("linf", self.eps)):
+        if self.along is None or not self._step:
             return change
-        step = in_levels(levels(self.along))
+        step = in_levels(self._step)
         along = self.along.to(change)[:, None, None]
         steps = (change.mul(along).sum(1, keepdim=True) / along.square().sum() / step).round()
         room = torch.stack([part / along.abs().clamp_min(1e-9) / step for part in (x, 1 - x)])
