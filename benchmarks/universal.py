@@ -14,15 +14,17 @@ from unlearnable.protections.one_for_all import SHIPPED as WEIGHTS
 from unlearnable.suites.universal import ELSEWHERE, SHIPPED
 from unlearnable.tables.records import accuracies, doubted
 
-COMPARED = (CLEAN, "random", *ELSEWHERE["quick"], SHIPPED)
+NOTHING = "nothing"
+"""The shipped generator at eps = 0: what the pipeline alone does to a number."""
+COMPARED = (CLEAN, NOTHING, "random", *ELSEWHERE["quick"], SHIPPED)
 TITLES = dict(
     zip(
         COMPARED,
-        ("clean", "random noise", "the paper's loss, quick fit", "clusters, quick fit", "shipped"),
+        ("clean", "delta = 0", "random noise", "the paper's loss, quick fit", "clusters, quick fit", "shipped"),
         strict=True,
     )
 )
-HEAD = ("pictures", "network", "adversary", *TITLES.values(), "of clean", "seeds", "test images", "flags")
+WHAT, ABOUT = ("pictures", "network", "adversary"), ("of clean", "seeds", "test images", "flags")
 Row = dict[str, list[Result]]  # by protection, a record for each seed
 
 
@@ -30,14 +32,16 @@ def table(records: Path, suite: str) -> str:
     """Test accuracies of a suite's quick tier by what was measured: a row for every victim with clean and protected."""
     cells, found = suites.cells(suite, "quick"), dict[tuple[str, str, str], Row]()
     for record in tables.read(records, cells):
-        found.setdefault(_row(record.cell), {}).setdefault(record.cell.protection, []).append(record)
+        found.setdefault(_row(record.cell), {}).setdefault(_column(record.cell), []).append(record)
     shown = {names: row for names, row in found.items() if CLEAN in row and SHIPPED in row}
     if not shown:
         return "None measured yet."
-    lines = [f"| {' | '.join((*names, *_figures(row)))} |" for names, row in shown.items()]
+    columns = [column for column in COMPARED if any(column in row for row in shown.values())]
+    head = (*WHAT, *(TITLES[column] for column in columns), *ABOUT)
+    lines = [f"| {' | '.join((*names, *_figures(row, columns)))} |" for names, row in shown.items()]
     every = [record for row in shown.values() for of in row.values() for record in of]
     notes = f"Fits: {_fits(every)}.\n{len(every)} of {len(cells)} cells of `{suite}` are shown; {where(every)}."
-    return "\n".join([f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *lines, "", notes])
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines, "", notes])
 
 
 def _row(cell: Cell) -> tuple[str, str, str]:
@@ -45,8 +49,12 @@ def _row(cell: Cell) -> tuple[str, str, str]:
     return f"{cell.dataset}{labels}", str(cell.model), cell.adversary
 
 
-def _figures(row: Row) -> list[str]:
-    known = [tables.spread(accuracies(row[method])) if method in row else "-" for method in COMPARED]
+def _column(cell: Cell) -> str:
+    return NOTHING if cell.eps == 0 else cell.protection
+
+
+def _figures(row: Row, columns: Iterable[str]) -> list[str]:
+    known = [tables.spread(accuracies(row[column])) if column in row else "-" for column in columns]
     share = mean(accuracies(row[SHIPPED])) / mean(accuracies(row[CLEAN]))
     tests = {record.provenance["tests"] for of in row.values() for record in of}
     return [*known, f"{share:.2f}", _range(map(len, row.values())), _range(tests), _flags(row)]
@@ -55,11 +63,11 @@ def _figures(row: Row) -> list[str]:
 def _flags(row: Row) -> str:
     """What to doubt, and in which columns where not in all but clean."""
     columns: dict[str, list[str]] = {}
-    for method in (method for method in COMPARED[1:] if method in row):
+    made = [method for method in COMPARED if method in row and method not in (CLEAN, NOTHING)]
+    for method in made:
         for flag in doubted(row[method], row[CLEAN]):
             columns.setdefault(flag, []).append(TITLES[method])
-    whole = len(row) - 1
-    said = [flag if len(named) == whole else f"{flag} ({'; '.join(named)})" for flag, named in columns.items()]
+    said = [flag if len(named) == len(made) else f"{flag} ({'; '.join(named)})" for flag, named in columns.items()]
     return ", ".join(said) or "-"
 
 
@@ -71,7 +79,7 @@ def _range(counts: Iterable[int]) -> str:
 
 def _fits(records: Iterable[Result]) -> str:
     """How long every method was fitted, and on what."""
-    cells = {record.cell.protection: record for record in records}
+    cells = {_column(record.cell): record for record in records}
     elsewhere = [
         f"{TITLES[name]}: {_effort(cells[name].provenance['protection'])} of `{cells[name].cell.fitted_on}`"
         for name in ELSEWHERE["quick"] if name in cells

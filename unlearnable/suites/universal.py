@@ -40,8 +40,9 @@ MERGED = {"imagenette-64": "names:5", "places20-64": "names:10", "cifar10-quick"
 
 
 def universal(tier: str) -> list[Cell]:
-    """Data sets x victims: the shipped generator, what it competes with, and the controls."""
-    return [
+    """Data sets x victims: the shipped generator, what it competes with, and the controls; delta = 0 once."""
+    nothing = replace(_plain(*next(iter(STRANGERS[tier].items())))[-1], model=VICTIMS[tier][0], eps=0.0)
+    shown = [
         replace(cell, model=model)
         for model in VICTIMS[tier]
         for name, epochs in STRANGERS[tier].items()
@@ -49,6 +50,7 @@ def universal(tier: str) -> list[Cell]:
         for cell in (*_plain(name, epochs), *_elsewhere(tier, name, epochs))
         if tier == "full" or model == VICTIMS[tier][0] or cell.protection not in CHEAP
     ]
+    return [*shown, nothing]
 
 
 def relabelled(tier: str) -> list[Cell]:
