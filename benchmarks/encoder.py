@@ -38,10 +38,11 @@ MobileNetV2 for pictures (seen at {side} px), hashed words and parts of words fo
 * Begun from: MobileNetV2 as trained on ImageNet by its authors (github.com/google-coral/test_data, Apache-2.0); its
   first convolutions are those weights still. Names follow CLIP ViT-B/32's text features of 1,203 LVIS concepts
   (github.com/facebookresearch/Detic, Apache-2.0).
-* Data: {images} pictures of Tiny-ImageNet's 200 classes (64 px) and of 80 classes of MiniPlaces (128 px), digests
-  {digests}. None of Imagenette's classes, of the 20 scenes below, or of CIFAR-10's pictures. MobileNetV2 itself was
-  trained on ImageNet, of which Imagenette is a part.
-* Command: `python scripts/train_mini_encoder.py`, {steps} steps of {batch}, {seconds} seconds on {threads} thread(s) of
+* Data: {images} pictures of Tiny-ImageNet's 200 classes (64 px; github.com/seshuad/IMagenet) and of 80 classes of
+  MiniPlaces (128 px; github.com/rathull/CTFs, in its history), digests {digests}.
+  None of Imagenette's classes, of the 20 scenes below, or of CIFAR-10's pictures. MobileNetV2 itself was trained on
+  ImageNet, of which Imagenette is a part.
+* Command: `{command}`, commit `{commit}`: {steps} steps of {batch}, {seconds} seconds on {threads} thread(s) of
   {processor}.
 * Size: {kilobytes} kB, half precision.
 
@@ -91,12 +92,14 @@ def card(about: dict[str, Any], folder: Path) -> str:
     rows = [
         f"| {name} | " + " | ".join(f"{figures[name][key]:.2f}" for key in figures[name]) + " |" for name in TARGETS
     ]
-    hardware = training["provenance"]["hardware"]
+    origin = training["provenance"]
+    hardware = origin["hardware"]
     return CARD.format(
         side=about["side"], dimension=about["dimension"], images=" + ".join(f"{n:,}" for n in training["images"]),
         digests=" and ".join(f"`{d}`" for d in training["digests"]), steps=f"{training['steps']:,}",
         batch=training["batch"], seconds=f"{training['seconds']:,}", threads=hardware.get("threads", "?"),
         processor=hardware["processor"], kilobytes=(folder / WEIGHTS).stat().st_size // 1000,
+        command=origin["command"], commit=origin["commit"],
         first=GROUPS[0], second=GROUPS[1], rows="\n".join(rows), related=about["related"], asked=len(RELATIVES),
     )  # fmt: skip
 
