@@ -63,8 +63,7 @@ def test_the_quick_tier_is_the_same_comparison_at_quick_size(suite: str) -> None
     full, quick = published(suite, "full"), published(suite, "quick")
     assert set(quick.values()) <= set(full.values())
     assert {cell.dataset for cell in quick} == {"cifar10-quick"}
-    longer = suite in ("uge-table-1", "uge-table-2")  # the recipe that the authorised network is handed out with
-    assert {cell.epochs for cell in quick} == {100 if longer else 12}
+    assert {cell.epochs for cell in quick} == {12}
     assert {cell.adversary.partition(":")[0] for cell in quick} == {cell.adversary.partition(":")[0] for cell in full}
     assert all(cell.adversary.endswith(",4") for cell in quick if cell.adversary.startswith("adversarial"))
     assert not {cell.protection for cell in quick} & {"em", "tap"}, "methods with a quick preset take it"

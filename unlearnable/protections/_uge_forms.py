@@ -13,10 +13,16 @@ _FORMS: dict[str, dict[str, Any]] = {
     "blind": _BLIND | {"students": 1.0, "passes": 20},
     "blind-no-undistill": _BLIND,
 }  # fmt: skip
-_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 100, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
+_QUICK: dict[str, Any] = {"model": "cnn", "epochs": 12, "checkpoints": 8, "width": 16, "blocks": 2, "steps": 300,
                           "lr": 1e-3, "hacker": "resnet32"}  # fmt: skip
+_LONG = {"epochs": 100}
+"""Until the small network knows its images, or its answers to them tell a student more than labels do."""
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"encoder": "clip:openai/clip-vit-base-patch32"},
     **{name: values for name, values in _FORMS.items() if name},
-    **{f"{name}-quick".lstrip("-"): _QUICK | values for name, values in _FORMS.items()},
+    **{
+        f"{name}-quick".lstrip("-"): _QUICK | values | (_LONG if "blind" in values else {})
+        for name, values in _FORMS.items()
+    },
+    "long-quick": _QUICK | _LONG,
 }

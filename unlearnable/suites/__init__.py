@@ -3,8 +3,8 @@
 | module | suites | of |
 |---|---|---|
 | own | main, matrix, agreement, rates, victims, robust, resolution, selfsupervised, ablation | this project's |
-| universal | universal, universal-labels, universal-adversaries | this project: the shipped generator |
-| uge | uge-table-1 to -3 | Ungeneralizable Examples |
+| universal | universal, universal-labels, universal-tuned, universal-adversaries | the shipped generator |
+| uge | uge-table-1 to -3; authorised, authorised-harder, authorised-several, uge-figure-3 | Ungeneralizable Examples |
 | collapse | collapse-table-1 to -6 | transferable unlearnable examples by data collapse |
 | one_for_all | one-for-all-table-1 to -3 | One for All |
 | iss | iss-table | image shortcut squeezing |

@@ -40,10 +40,10 @@ GROUPS = "kmeans:5"
 """The labels of an adversary who merges the ten classes."""
 
 
-def quick(cell: Cell, radius: str | None = None, epochs: int = 12) -> Cell:
+def quick(cell: Cell, radius: str | None = None) -> Cell:
     """The cell of the quick tier for one of the full tier, whose model must be one of SMALL.
 
-    radius: of adversarial training, where it is not that of the full tier; epochs: of every victim.
+    radius: of adversarial training, where it is not that of the full tier.
     """
     return replace(
         cell,
@@ -51,7 +51,7 @@ def quick(cell: Cell, radius: str | None = None, epochs: int = 12) -> Cell:
         protection=_preset(cell.protection),
         adversary=_cheaper(cell.adversary, radius),
         model=SMALL[cell.model],
-        epochs=epochs,
+        epochs=12,
         surrogate=cell.surrogate and SMALL[cell.surrogate],
         fitted_on=cell.fitted_on and FITTED_ON[cell.fitted_on],
         relabel=cell.relabel and GROUPS,

@@ -32,14 +32,14 @@ class Suite:
 
 def paper(
     title: str, source: str, figures: Iterable[tuple[Cell, float]], shown: str = "cifar10", radius: str | None = None,
-    epochs: int = 12, also: Iterable[Cell] = (),
+    also: Iterable[Cell] = (),
 ) -> Suite:  # fmt: skip
     """The suite of a table of a paper: its cells at full size with their figures.
 
     What cannot be built today is not listed. Every condition of the table is listed with its controls, whether or not
     the paper has them; random noise where nobody has anything of the protector's. shown: the data set whose rows the
     quick tier has, on its own one data set; radius: of that tier's adversarial training, where it is not the paper's;
-    epochs: of its victims; also: cells of full size to be listed without a figure.
+    also: cells of full size to be listed without a figure.
     """
     full, more = dict(figures), list(also)
 
@@ -48,7 +48,7 @@ def paper(
         if tier == "full":
             return {cell: cell for cell in cells}
         small = [cell for cell in cells if {cell.model, cell.surrogate or cell.model} <= SMALL.keys()]
-        return {quick(cell, radius, epochs): cell for cell in small if cell.dataset == shown}
+        return {quick(cell, radius): cell for cell in small if cell.dataset == shown}
 
     def published(tier: str) -> Figures:
         return {cell: full[whole] for cell, whole in sized(tier, full).items()}
