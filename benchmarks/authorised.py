@@ -1,6 +1,6 @@
 """The table of docs/uge.md: who learns from images made for one network, from the records of the suite `authorised`.
 
-Its margin is the worst of all: over hackers and students alike, and only where every one of them was measured.
+Its margin is the worst of all: over the best of the others, and only where every one of them was measured.
 """
 
 from collections import defaultdict
@@ -11,6 +11,9 @@ from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell
 
 Column = tuple[str, str]  # what trains, and how
+KINDS = {"authorised": "authorised", "standard": "hacker", "distill": "student", "decolour": "finds the colour"}
+"""What is said of who trains, by the adversary's name."""
+OVER = ("over hackers", "over students", "over who finds the colour")
 
 
 def table(results: Path) -> str:
@@ -24,7 +27,7 @@ def table(results: Path) -> str:
         for row in _rows(record.cell):
             found[row][_column(record.cell)].append(record.accuracy)
     columns = sorted({_column(cell) for cell in cells}, key=_order)
-    head = ["images", "margin", "over hackers", "over students", *(f"{who}<br>{how}" for who, how in columns)]
+    head = ["images", "margin", *OVER, *(f"{who}<br>{how}" for who, how in columns)]
     names = sorted(found, key=lambda name: not name.startswith(CLEAN))
     lines = [_line(name, found[name], columns) for name in names]
     seeds = sorted({len(values) for row in found.values() for values in row.values()})
@@ -37,7 +40,7 @@ def table(results: Path) -> str:
             "",
             f"Accuracy on clean test images; `{records[0].cell.dataset}`, {records[0].cell.epochs} epochs, "
             f"seeds: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}; commits {', '.join(about)}. "
-            "A margin is the authorised network less the best of the others, hackers and students alike in the first "
+            "A margin is the authorised network less the best of the others, of all of them in the first "
             "column; `-` where one of them is not measured. "
             "`unlearnable bench authorised` measures it again.",
         ]
@@ -54,19 +57,20 @@ def _rows(cell: Cell) -> list[str]:
 
 def _column(cell: Cell) -> Column:
     kind = cell.adversary.partition(":")[0]
-    return cell.model, {"authorised": "authorised", "standard": "hacker", "distill": "student"}[kind]
+    return cell.model, KINDS[kind]
 
 
 def _order(column: Column) -> tuple[int, str]:
-    return ("authorised", "hacker", "student").index(column[1]), column[0]
+    return tuple(KINDS.values()).index(column[1]), column[0]
 
 
 def _line(name: str, row: dict[Column, list[float]], columns: list[Column]) -> str:
     values = {column: mean(found) for column, found in row.items()}
     shown = [f"{values[column]:.3f}" if column in values else "-" for column in columns]
     if name.startswith(CLEAN):
-        return "| " + " | ".join([name, "-", "-", "-", *shown]) + " |"
-    over = (("hacker", "student"), ("hacker",), ("student",))
+        return "| " + " | ".join([name, "-", *("-" for _ in OVER), *shown]) + " |"
+    others = list(KINDS.values())[1:]
+    over = (others, *([kind] for kind in others))
     margins = [_margin(values, [column for column in columns if column[1] in kinds]) for kinds in over]
     margins[0] = f"**{margins[0]}**" if margins[0] != "-" else "-"
     return "| " + " | ".join([f"`{name}`", *margins, *shown]) + " |"

@@ -19,6 +19,7 @@ from unlearnable.adversaries import ADVERSARIES, adversary, listed, ueraser
 from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented, Strong, Unlearned
 from unlearnable.adversaries.coin import Coin
+from unlearnable.adversaries.decolour import Decolour
 from unlearnable.adversaries.distill import Distill
 from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
 from unlearnable.adversaries.orthogonal import Orthogonal
@@ -237,6 +238,33 @@ def test_what_can_be_made_again_can_be_taken_off(pictures: ImageSet, run: Run, t
     assert after < 0.6 * before
     with pytest.raises(ValueError, match="no fitted protection"):
         adversary(f"subtract:{tmp_path}").purify[0](pictures, run)
+
+
+@pytest.mark.parametrize("side", [2, 4])
+def test_one_colour_is_found_out_and_taken_away_and_others_are_not(pictures: ImageSet, run: Run, side: int) -> None:
+    """Pictures as natural ones are, smooth and mostly grey; whole steps along a colour, drawn anew for every pixel."""
+    generator = torch.Generator().manual_seed(0)
+    grey, tint = (torch.rand(20, n, 6, 6, generator=generator) for n in (1, 3))
+    smooth = F.interpolate(0.2 + 0.5 * grey + 0.1 * tint, 32, mode="bicubic")
+    pictures = pictures.with_images(release(pictures.images, smooth, UNBOUNDED))
+    colour = torch.tensor([0.5, -1.0, 1.0])
+    steps = torch.randint(-5, 6, (len(pictures), 1, *pictures.images.shape[2:]), generator=generator) * 2 / 255
+    x = to_float(pictures.images)
+    changed = pictures.with_images(release(pictures.images, x + steps * colour[:, None, None], UNBOUNDED))
+    part = Decolour(side=side)
+    left = part(changed, run)
+    unit = colour / colour.norm()
+    before, after = (part - x - torch.einsum("nchw,c->nhw", part - x, unit)[:, None] * unit[:, None, None]
+                     for part in (to_float(changed.images), left))  # fmt: skip
+    along = torch.einsum("nchw,c->nhw", left, unit)
+    assert along.std() < 0.02 * torch.einsum("nchw,c->nhw", to_float(changed.images), unit).std()
+    assert (after - before).square().mean() < 1e-5, "what lies across that colour stays"
+    assert torch.equal(part(pictures, run), x), "in clean images no colour stands out"
+    every = torch.randint(-8, 9, x.shape, generator=generator) / 255
+    noisy = pictures.with_images(release(pictures.images, x + every, UNBOUNDED))
+    assert torch.equal(part(noisy, run), to_float(noisy.images)), "nor in noise of all colours"
+    tiny = pictures.with_images(pictures.images[..., :1, :1])
+    assert torch.equal(part(tiny, run), to_float(tiny.images))
 
 
 def test_the_projection_takes_away_what_a_linear_model_sees(run: Run) -> None:

@@ -13,6 +13,7 @@ from unlearnable.adversaries.adversarial import Adversarial
 from unlearnable.adversaries.augmented import Augmented
 from unlearnable.adversaries.authorised import Given
 from unlearnable.adversaries.coin import Coin
+from unlearnable.adversaries.decolour import Decolour
 from unlearnable.adversaries.distill import Distill
 from unlearnable.adversaries.dvae import DVAE
 from unlearnable.adversaries.mixing import CutMix, Cutout, Mixup
@@ -50,6 +51,7 @@ ADVERSARIES: dict[str, Adversary] = {
     "bilateral": Adversary(Bilateral, "smoothing within edges"),
     "jpeg": Adversary(Jpeg, "JPEG compression"),
     "grayscale": Adversary(Grayscale, "taking the colour away"),
+    "decolour": Adversary(Decolour, "finding the one colour that pictures were changed in, and taking it out"),
     "bitdepth": Adversary(BitDepth, "fewer levels of colour"),
     "resize": Adversary(Resize, "shrinking and enlarging"),
     "orthogonal": Adversary(Orthogonal, "projecting away what a linear model finds"),

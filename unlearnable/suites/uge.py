@@ -123,8 +123,8 @@ HARDER = ("authorised:blind+augmented", "finetune", "orthogonal", "jpeg", "grays
 
 
 def authorised(tier: str) -> list[Cell]:
-    """The authorised network, hackers and students of it: as published, one seed, and as it is here, three, of all but
-    the costliest hacker.
+    """The authorised network, hackers, one of them who knows what `uge:blind` does, and students: as published, one
+    seed, and as it is here, three, of all but the costliest hacker.
     """
     model = AUTHORISED[tier]
     return _beside_clean(
@@ -134,6 +134,7 @@ def authorised(tier: str) -> list[Cell]:
         for adversary, who in (
             (f"authorised:{form}", model),
             *(("standard", other) for other in (model, *HACKERS[tier]) if not seed or other != HACKERS[tier][-1]),
+            ("decolour", model),
             *((f"distill:authorised={form},model={model}", other) for other in (model, HACKERS[tier][1])),
         )
     )  # fmt: skip
