@@ -1,9 +1,9 @@
 """Taking out one colour. Of no paper: whoever changes pictures along one direction of colour alone, as `uge:blind`
 does, is found out from these pictures.
 
-Between neighbouring pixels natural images differ in much the same colours as between larger areas, only less. What was
-added along one direction, pixel by pixel, stands out against that: two covariances say where, without a label or a
-clean image.
+Between neighbouring pixels natural images differ in much the same colours as between larger areas, only less, and in
+brightness most. A change along one direction, pixel by pixel or smooth, stands out against that: two covariances say
+where, without a label or a clean image. In clean images some direction is taken all the same, and little is lost.
 """
 
 from dataclasses import dataclass
@@ -19,50 +19,46 @@ from unlearnable.pixels import Pixels, to_float
 from unlearnable.run import Run
 from unlearnable.training import Purifier
 
+_GREY = 0.8  # cosine to equal parts of red, green and blue from which a direction counts as brightness
+
 
 @dataclass(frozen=True)
 class Decolour(Purifier):
-    """Projects the direction out of every image whose share of fine differences stands out most; its mean stays.
+    """Projects out of all images the direction of colour whose share of fine differences is largest; its mean stays.
 
-    side: of the areas that pixels are compared with; least: how many times the next direction's share the largest must
-    be, or the images stay as they are: clean ones have about 1.2. Raises ValueError for a side outside 2..16, or a
-    least below 1.
+    side: of the areas that pixels are compared with. Raises ValueError for one outside 2..16.
     """
 
     side: int = 2
-    least: float = 2.0
 
     def __post_init__(self) -> None:
         allow("side", self.side, 2, 16)
-        allow("least", self.least, 1.0, 1e6)
 
     def __call__(self, data: ImageSet, run: Run) -> Pixels:
         x = to_float(data.images)
-        unit, stands_out = standing_out(x, self.side)
-        if stands_out < self.least:
+        unit = standing_out(x, self.side)
+        if unit is None:
             return x
         along = torch.einsum("nchw,c->nhw", x, unit)
         return x - (along - along.mean())[:, None] * unit[:, None, None]
 
 
-def standing_out(x: Pixels, side: int) -> tuple[Float32[Tensor, "3"], float]:
-    """The direction of colour, of length 1, whose share of fine differences is largest, and how many times the next's.
-
-    1 where images are too small or too plain to say.
+def standing_out(x: Pixels, side: int) -> Float32[Tensor, "3"] | None:
+    """The direction of colour, of length 1, whose differences between pixels are largest for those between areas of
+    `side` pixels; brightness is passed over. None where images are too small to say, or not in colour.
     """
-    grey = torch.full((3,), 3**-0.5)
     if x.shape[1] != 3 or min(x.shape[2:]) < 2 * side:
-        return grey, 1.0
+        return None
     fine, coarse = _differences(x), _differences(F.avg_pool2d(x, side))
-    floor = 1e-6 * coarse.trace() + 1e-12
-    root = torch.linalg.cholesky(coarse + floor * torch.eye(3, dtype=coarse.dtype))
-    whitened = torch.linalg.solve_triangular(
-        root, torch.linalg.solve_triangular(root, fine, upper=False).T, upper=False
-    )
-    shares, directions = torch.linalg.eigh(whitened)
-    # what maximises the share is a filter; the colour that was added is what it picks out
-    found = F.normalize(root @ directions[:, -1], dim=0).float()
-    return found, float(shares[-1] / shares[-2].clamp_min(1e-12))
+    if torch.linalg.eigvalsh(coarse)[1] <= 1e-6 * coarse.trace():
+        return None
+    root = torch.linalg.cholesky(coarse + 1e-6 * coarse.trace() * torch.eye(3, dtype=coarse.dtype))
+    half = torch.linalg.solve_triangular(root, fine, upper=False)
+    _, filters = torch.linalg.eigh(torch.linalg.solve_triangular(root, half.T, upper=False))  # the largest share last
+    # a filter has the largest share; the colour that was added is what it picks out
+    found = F.normalize(root @ filters, dim=0).float().T.flip(0)
+    colours: list[Tensor] = [colour for colour in found if abs(float(colour.sum())) * 3**-0.5 <= _GREY]
+    return colours[0] if colours else None
 
 
 def _differences(x: Pixels) -> Tensor:
