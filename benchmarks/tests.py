@@ -1,10 +1,12 @@
 """How long the tests take: `python -m benchmarks.tests test --out benchmarks/results/tests.json`, or test-slow.
 
-Runs `make test` or `make test-slow` in this checkout and keeps what pytest says at its end; what the other took stays.
+Runs `make test` or `make test-slow` in this checkout and keeps what pytest says at its end, and how long the tests of
+`NAMED` took; what the other target took stays.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -17,25 +19,44 @@ ROOT = Path(__file__).parent.parent
 SUMMARY = re.compile(r"^(?P<counts>\d+ \w+(?:, \d+ \w+)*) in (?P<seconds>[\d.]+)s", re.MULTILINE)
 
 
+DURATION = re.compile(r"^([\d.]+)s (?:call|setup|teardown) +(tests/\w+\.py)::", re.MULTILINE)
+NAMED = {
+    "tests/test_ui_browser.py": "the page in a browser",
+    "tests/test_ray.py": "Ray",
+    "tests/test_offline.py": "no network",
+}
+
+
 def measured(target: str) -> dict[str, Any]:
-    """Counts by outcome and seconds. Raises ValueError where a test failed."""
-    done = subprocess.run(["make", "-s", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    """Counts by outcome, seconds, and seconds of the named files. Raises ValueError where a test failed."""
+    every = os.environ | {"PYTEST_ADDOPTS": "--durations=0 --durations-min=0"}
+    done = subprocess.run(["make", "-s", target], cwd=ROOT, capture_output=True, text=True, check=False, env=every)
     found = SUMMARY.findall(done.stdout)
     if done.returncode or not found:
         raise ValueError(f"make {target} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-500:]}")
     counts, seconds = found[-1]
     outcomes = {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", counts)}
-    return outcomes | {"seconds": float(seconds), "provenance": provenance(Run())}
+    took = dict.fromkeys(NAMED, 0.0)
+    for part, file in DURATION.findall(done.stdout):
+        if file in took:
+            took[file] = round(took[file] + float(part), 2)
+    return outcomes | {"seconds": float(seconds), "named": took, "provenance": provenance(Run())}
 
 
 def sentence(record: dict[str, Any]) -> str:
     """What was measured, in a line."""
     said = [
         f"`make {target}`: {one['passed']:,} tests in {one['seconds'] / 60:.0f} min on "
-        f"{one['provenance']['hardware']['cores']} cores"
+        f"{one['provenance']['hardware']['cores']} cores{_named(one.get('named', {}))}"
         for target, one in sorted(record.items())
     ]
     return "; ".join(said) + "."
+
+
+def _named(took: dict[str, float]) -> str:
+    """What the tests of each file took, in words; nothing for what did not run."""
+    said = [f"{NAMED[file]} {seconds:.0f} s" for file, seconds in took.items() if seconds]
+    return f" (of it, in processes side by side: {', '.join(said)})" if said else ""
 
 
 def main() -> None:
