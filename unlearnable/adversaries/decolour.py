@@ -24,7 +24,7 @@ _GREY = 0.8  # cosine to equal parts of red, green and blue from which a directi
 
 @dataclass(frozen=True)
 class Decolour(Purifier):
-    """Projects out of all images the direction of colour whose share of fine differences is largest; its mean stays.
+    """Projects the direction of colour whose share of fine differences is largest out of all images, test images too.
 
     side: of the areas that pixels are compared with. Raises ValueError for one outside 2..16.
     """
@@ -35,12 +35,22 @@ class Decolour(Purifier):
         allow("side", self.side, 2, 16)
 
     def __call__(self, data: ImageSet, run: Run) -> Pixels:
-        x = to_float(data.images)
-        unit = standing_out(x, self.side)
-        if unit is None:
-            return x
-        along = torch.einsum("nchw,c->nhw", x, unit)
-        return x - (along - along.mean())[:, None] * unit[:, None, None]
+        return self.for_test(data)(data, run)
+
+    def for_test(self, data: ImageSet) -> "Without":
+        unit = standing_out(to_float(data.images), self.side)
+        return Without((0.0, 0.0, 0.0) if unit is None else (float(unit[0]), float(unit[1]), float(unit[2])))
+
+
+@dataclass(frozen=True)
+class Without(Purifier):
+    """Images without what they have of a colour, a vector of length 1; as they are for one of length 0."""
+
+    colour: tuple[float, float, float]
+
+    def __call__(self, data: ImageSet, run: Run) -> Pixels:
+        x, unit = to_float(data.images), torch.tensor(self.colour)
+        return x - torch.einsum("nchw,c->nhw", x, unit)[:, None] * unit[:, None, None]
 
 
 def standing_out(x: Pixels, side: int) -> Float32[Tensor, "3"] | None:

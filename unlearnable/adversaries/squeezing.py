@@ -12,7 +12,6 @@ keeps the highest bits of a value, which makes training images darker than test 
 
 import io
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,10 +29,11 @@ from unlearnable.training import Purifier
 class Grayscale(Filter):
     """The luma of ITU-R 601 in all three channels, at training and at test."""
 
-    at_test: ClassVar[bool] = True
-
     def change(self, x: Pixels) -> Pixels:
         return rgb_to_grayscale(x).expand_as(x)
+
+    def for_test(self, data: ImageSet) -> "Grayscale":
+        return self
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,11 +43,13 @@ Teacher = Callable[[ImageSet, Run, Path | None, str | None, Handed | None], nn.M
 class Purifier(ABC):
     """Changes the images once, before training. Subclasses are frozen dataclasses, as all parts of a recipe are."""
 
-    at_test: ClassVar[bool] = False  # True: test images are changed as well, as whoever uses the network would do
-
     @abstractmethod
     def __call__(self, data: ImageSet, run: Run) -> Images:
         """The images to train on instead, in the same order: 8-bit, or 0..1."""
+
+    def for_test(self, data: ImageSet) -> "Purifier | None":
+        """What whoever uses a network trained on these images puts others through; None: nothing."""
+        return None
 
 
 class Augmentation(ABC):

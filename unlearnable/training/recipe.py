@@ -148,8 +148,9 @@ class Recipe:
             raise ValueError(f"training needs at least 2 labelled images, got {len(data)}")
         if self.stop is not None and (test is None or len(test) < 2):
             raise ValueError("early stopping chooses on clean test images: give at least 2")
-        images, labels = self.purified(data, run).to(run.at), data.labels.to(run.at)
-        trial = None if test is None else Trial(self._purified_test(test, run), test.labels, self.stop, run)
+        purified, later = self.purified(data, run)
+        images, labels = purified.to(run.at), data.labels.to(run.at)
+        trial = None if test is None else Trial(_through(later, test, run), test.labels, self.stop, run)
         network = self.start(data, run) if begin is None else begin
         loss = cross_entropy if self.objective is None else self.objective.start(data, run, self.teacher)
         steps = -(-len(data) // self.batch) * self.epochs
@@ -187,13 +188,13 @@ class Recipe:
         """A network that learned from all images without labels, with a linear probe for its last layer."""
         if learner.probe == "clean" and clean is None:
             raise ValueError(f"{learner.learner} is probed on clean images: give them as clean, or say probe=given")
-        images = self.purified(data, run)
+        images, later = self.purified(data, run)
         network = self.start(data, run)
         losses = learner.train(network, images, run)
         known = {"given": (images, data.labels)}
         if clean is not None:
-            known["clean"] = (self._purified_test(clean, run), clean.labels)
-        asked = None if test is None else _features(network, self._purified_test(test, run), run)
+            known["clean"] = (_through(later, clean, run), clean.labels)
+        asked = None if test is None else _features(network, _through(later, test, run), run)
         astray = not all(map(math.isfinite, losses))
         probes: dict[str, float] = {} if astray or not losses else {"pairs_loss": losses[-1]}
         heads: dict[str, nn.Linear] = {}
@@ -210,21 +211,20 @@ class Recipe:
         reached = (probes[f"probe_{learner.probe}"],) if test is not None else ()
         return Classifier(whole, (train_acc[learner.probe],), reached, diverged=astray, probes=probes)
 
-    def purified(self, data: ImageSet, run: Run) -> Images:
-        """The training images after every purifier, in their order. Only the last may leave 8 bits."""
+    def purified(self, data: ImageSet, run: Run) -> tuple[Images, list[Purifier]]:
+        """The training images after every purifier, in their order, and what test images go through. Only the last may
+        leave 8 bits.
+        """
         images: Images = data.images
+        later: list[Purifier] = []
         for place, part in enumerate(self.purify):
             if images.is_floating_point():
                 raise ValueError(f"{type(part).__name__} takes 8-bit images: put what is no longer 8-bit behind it")
             own = replace(run, directory=run.directory and run.directory / f"purify-{place}")
-            images = part(data.with_images(images), own)
-        return images
-
-    def _purified_test(self, test: ImageSet, run: Run) -> Images:
-        images: Images = test.images
-        for part in (part for part in self.purify if part.at_test):
-            images = part(test.with_images(images), run)
-        return images
+            seen = data.with_images(images)
+            images = part(seen, own)
+            later += filter(None, [part.for_test(seen)])
+        return images, later
 
     def start(self, data: ImageSet, run: Run) -> nn.Module:
         """The untrained network for this data: seeded weights, or those of `init` or `handed`."""
@@ -264,6 +264,13 @@ class Recipe:
             total += value.detach()
             right += (logits.argmax(1) == y)[:count].sum()
         return float(right) / len(images) if math.isfinite(total) else math.nan
+
+
+def _through(purifiers: Sequence[Purifier], data: ImageSet, run: Run) -> Images:
+    images: Images = data.images
+    for part in purifiers:
+        images = part(data.with_images(images), run)
+    return images
 
 
 def _features(network: nn.Module, images: Images, run: Run) -> Tensor:
