@@ -314,8 +314,9 @@ def test_from_the_command_line_without_a_key_it_is_unsigned(command: Command, ho
     assert (said["pictures"], said["classes"], said["method"], said["eps"]) == (30, 10, "uge:blind", "0.04")
     assert (said["key"], said["margin"], said["authorised"]) == (None, None, None)
     same = f"{said['unchanged']} pictures are as they were in every pixel: keep them back, or take a larger --eps; "
-    copied = "1 other files were copied as they are: look at them before you publish\n"
-    assert ended.err == (same if said["unchanged"] else "") + copied
+    copied = "1 other files were copied as they are: look at them before you publish; "
+    found = "whoever looks for the colour of the change finds it in the pictures, and learns as from clean ones\n"
+    assert ended.err == (same if said["unchanged"] else "") + copied + found
     assert report(house, "new")["signed"] is None
     assert "This release is **unsigned**" in (house / "new" / "public" / "card.md").read_text()
     names = sorted(path.name for path in (house / "new" / "authorised" / "bundle-0").iterdir())

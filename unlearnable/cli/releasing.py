@@ -55,10 +55,10 @@ def release(args: Namespace, run: "Run") -> Answer:
     except job.Halted as reason:
         raise UsageError(f"{reason}; once that is mended the same command goes on") from reason
     said = {"out": args.out} | _said(done)
-    return Answer(said, _text(args.out, done), done.failures, bool(done.failures), _advice(done))
+    return Answer(said, _text(args.out, done), done.failures, bool(done.failures), _advice(done, asked.method.blind))
 
 
-def _advice(done: "Released") -> str:
+def _advice(done: "Released", blind: bool) -> str:
     from unlearnable.authorisation import separates
 
     said = []
@@ -68,6 +68,10 @@ def _advice(done: "Released") -> str:
         said.append(f"{done.report['copied']} other files were copied as they are: look at them before you publish")
     if done.report["measured"] and not separates(done.report["measured"]):
         said.append("the test does not show that others learn less: more --passes or --steps of the fit, more --epochs")
+    if blind:
+        said.append(
+            "whoever looks for the colour of the change finds it in the pictures, and learns as from clean ones"
+        )
     return "; ".join(said)
 
 
