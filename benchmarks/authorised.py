@@ -13,7 +13,8 @@ from unlearnable.experiment import CLEAN, Cell
 Column = tuple[str, str]  # what trains, and how
 KINDS = {"authorised": "authorised", "standard": "hacker", "distill": "student", "decolour": "finds the colour"}
 """What is said of who trains, by the adversary's name."""
-OVER = ("over hackers", "over students", "over who finds the colour")
+OVER = {"hacker": "over hackers", "student": "over students", "finds the colour": "over who finds the colour"}
+"""The heading of the margin over each of the others."""
 
 
 def table(results: Path) -> str:
@@ -27,7 +28,7 @@ def table(results: Path) -> str:
         for row in _rows(record.cell):
             found[row][_column(record.cell)].append(record.accuracy)
     columns = sorted({_column(cell) for cell in cells}, key=_order)
-    head = ["images", "margin", *OVER, *(f"{who}<br>{how}" for who, how in columns)]
+    head = ["images", "margin", *OVER.values(), *(f"{who}<br>{how}" for who, how in columns)]
     names = sorted(found, key=lambda name: not name.startswith(CLEAN))
     lines = [_line(name, found[name], columns) for name in names]
     seeds = sorted({len(values) for row in found.values() for values in row.values()})
@@ -69,8 +70,7 @@ def _line(name: str, row: dict[Column, list[float]], columns: list[Column]) -> s
     shown = [f"{values[column]:.3f}" if column in values else "-" for column in columns]
     if name.startswith(CLEAN):
         return "| " + " | ".join([name, "-", *("-" for _ in OVER), *shown]) + " |"
-    others = list(KINDS.values())[1:]
-    over = (others, *([kind] for kind in others))
+    over = (list(OVER), *([kind] for kind in OVER))
     margins = [_margin(values, [column for column in columns if column[1] in kinds]) for kinds in over]
     margins[0] = f"**{margins[0]}**" if margins[0] != "-" else "-"
     return "| " + " | ".join([f"`{name}`", *margins, *shown]) + " |"

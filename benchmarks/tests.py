@@ -17,8 +17,6 @@ from unlearnable.run import Run, write_atomically
 
 ROOT = Path(__file__).parent.parent
 SUMMARY = re.compile(r"^(?P<counts>\d+ \w+(?:, \d+ \w+)*) in (?P<seconds>[\d.]+)s", re.MULTILINE)
-
-
 DURATION = re.compile(r"^([\d.]+)s (?:call|setup|teardown) +(tests/\w+\.py)::", re.MULTILINE)
 NAMED = {
     "tests/test_ui_browser.py": "the page in a browser",

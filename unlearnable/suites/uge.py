@@ -12,8 +12,10 @@ no stand-in (`tinyimagenet`).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 
 from unlearnable.experiment import Cell
+from unlearnable.protections import protection
 from unlearnable.protections.uge import UGE
 from unlearnable.suites.sizes import EPOCHS, SETTINGS, STAND_INS
 from unlearnable.suites.suite import Suite, paper, typed
@@ -112,7 +114,8 @@ AUTHORISED = {"quick": "cnn", "full": "resnet18"}
 HACKERS = {"quick": ("lenet", "resnet8", "resnet20"), "full": ("cnn", "resnet20", "resnet32")}
 PLAIN = {"quick": "uge:quick", "full": "uge"}
 BLIND = {"quick": "uge:blind-quick", "full": "uge:blind"}
-FORMS = {"quick": {"uge:long-quick": "plain", BLIND["quick"]: "blind"}, "full": {"uge": "plain", "uge:blind": "blind"}}
+LONG = {"quick": "uge:long-quick", "full": "uge"}
+"""The paper's form, trained as long as this project's."""
 SEVERAL = {
     "quick": {"uge:two-quick": 2, "uge:four-quick": 4, "uge:four-worst-quick": 4},
     "full": {"uge:two": 2, "uge:four": 4, "uge:four-worst": 4},
@@ -130,7 +133,7 @@ def authorised(tier: str) -> list[Cell]:
     return _beside_clean(
         _own(tier, method, adversary, who, seed)
         for seed in range(3)
-        for method, form in FORMS[tier].items() if form == "blind" or not seed
+        for method, form in ((LONG[tier], "plain"), (BLIND[tier], "blind")) if form == "blind" or not seed
         for adversary, who in (
             (f"authorised:{form}", model),
             *(("standard", other) for other in (model, *HACKERS[tier]) if not seed or other != HACKERS[tier][-1]),
@@ -180,8 +183,7 @@ def _learners(tier: str, form: str, count: int) -> Iterator[tuple[str, str]]:
 
 def _own(tier: str, method: str, adversary: str, model: str, seed: int = 0) -> Cell:
     """Everybody trains for as many epochs as the network that the images are made for."""
-    preset = UGE.presets.get(method.partition(":")[2], {})
-    return Cell(DATA[tier], method, adversary, model, seed, epochs=UGE(**preset).epochs)
+    return Cell(DATA[tier], method, adversary, model, seed, epochs=cast(UGE, protection(method)).epochs)
 
 
 def _beside_clean(cells: Iterable[Cell]) -> list[Cell]:

@@ -41,7 +41,8 @@ MERGED = {"imagenette-64": "names:5", "places20-64": "names:10", "cifar10-quick"
 
 def universal(tier: str) -> list[Cell]:
     """Data sets x victims: the shipped generator, what it competes with, and the controls; delta = 0 once."""
-    nothing = replace(_plain(*next(iter(STRANGERS[tier].items())))[-1], model=VICTIMS[tier][0], eps=0.0)
+    first, epochs_there = next(iter(STRANGERS[tier].items()))
+    nothing = Cell(first, SHIPPED, model=VICTIMS[tier][0], epochs=epochs_there, eps=0.0)
     shown = [
         replace(cell, model=model)
         for model in VICTIMS[tier]

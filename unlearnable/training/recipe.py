@@ -223,7 +223,8 @@ class Recipe:
             own = replace(run, directory=run.directory and run.directory / f"purify-{place}")
             seen = data.with_images(images)
             images = part(seen, own)
-            later += filter(None, [part.for_test(seen)])
+            if (same := part.for_test(seen)) is not None:
+                later.append(same)
         return images, later
 
     def start(self, data: ImageSet, run: Run) -> nn.Module:
