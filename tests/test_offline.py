@@ -120,4 +120,6 @@ def test_the_demo_and_several_processes_work_without_a_network(folder: Path) -> 
     commands = [["demo", "--quiet"], ["protect", "photos", "many", "--method", "lsp", "--engine", "ray", "--quiet"]]
     ended, noted = offline(folder, commands, WITH_LOOPBACK)
     assert [end for end in ended if end[0] != 0] == []
-    assert {line for line in noted if "127.0.0.1" not in line and not line.endswith(" localhost")} == set()
+    # the Ray of the constraints looks up its own machine's name; nothing else is passed over
+    known = "socket.getaddrinfo localhost"
+    assert [line for line in noted if "127.0.0.1" not in line and line != known] == []
