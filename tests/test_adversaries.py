@@ -365,6 +365,14 @@ def test_an_authorised_teacher_is_the_network_that_whoever_got_the_weights_train
         assert all(torch.equal(alone[name], taught[name]) for name in alone)
 
 
+def test_another_order_is_all_that_another_order_changes(small: ImageSet, run: Run) -> None:
+    protectors = Recipe.usual("lenet", 2).having(Handed("plain", 0))
+    other = adversary("authorised:order=1", Recipe.usual("lenet", 2))
+    for step, alike in ((Recipe.start, True), (lambda recipe, *on: recipe.train(*on).network, False)):
+        ends = [step(recipe, small, run).state_dict()["1.weight"] for recipe in (protectors, other)]
+        assert torch.equal(*ends) == alike
+
+
 def test_a_teacher_of_another_model_has_none_of_the_students_weights(tmp_path: Path, small: ImageSet, run: Run) -> None:
     student = Recipe(model="cnn", init=tmp_path / "of-a-cnn.safetensors", head_only=True, epochs=1)
     teacher = student.teacher(small, run, model="lenet")
@@ -378,6 +386,7 @@ def test_a_teacher_of_another_model_has_none_of_the_students_weights(tmp_path: P
         ("distill:which=1", "which is of the authorised networks"),
         ("distill:teacher=t.safetensors,authorised=plain", "name one of these"),
         ("authorised:blind,bundle=b", "a bundle is of one network"),
+        ("authorised:order=1,bundle=b", "in its own order"),
         ("distill:bundle=b,model=cnn", "a bundle says its model"),
         ("authorised+finetune", "a network begins with one of them"),
         ("finetune+simclr", "a network begins with one of them"),

@@ -89,5 +89,6 @@ def test_weights_that_are_handed_out_belong_to_a_seed_and_a_number() -> None:
     others = (first(1), first(0, which=1), first(0, form="blind"), first(0, form="blind", which=1))
     assert len({tuple(one.flatten().tolist()) for one in (first(0), *others)}) == 5
     assert torch.equal(Handed("blind").direction(Run(seed=0)), Handed("blind", 1).direction(Run(seed=0)))
-    with pytest.raises(ValueError, match="a number from 0"):
-        Handed("blind", -1)
+    for numbers in ((-1, 0), (0, -1)):
+        with pytest.raises(ValueError, match="numbers from 0"):
+            Handed("blind", *numbers)

@@ -73,13 +73,13 @@ def test_figures_of_ungeneralizable_examples() -> None:
     hacker, student = {"adversary": "standard"}, {"adversary": "distill:authorised=plain,model=resnet18"}
     assert figure("uge-table-1", protection="uge", model="cnn", **hacker) == 0.2646
     assert figure("uge-table-1", protection="uge", model="cnn", **student) == 0.3208
-    assert figure("uge-table-1", dataset="cifar10", protection="uge", adversary="authorised") == 0.9389
+    assert figure("uge-table-1", dataset="cifar10", protection="uge", adversary="authorised:plain") == 0.9389
     assert figure("uge-table-1", dataset="cifar10", protection="uge:no-undistill", model="resnet32", **hacker) == 0.7507
     assert figure("uge-table-1", dataset="cifar10", protection=CLEAN, model="resnet18", **student) == 0.9541
     assert figure("uge-table-1", dataset="tin100", protection="uge", model="resnet18", **hacker) == 0.1655
     assert figure("uge-table-1", dataset="tinyimagenet", protection="uge", model="shufflenetv2", **hacker) == 0.2275
     assert figure("uge-table-2", protection="uge:two", model="resnet20", **hacker) == 0.4934
-    assert figure("uge-table-2", protection=CLEAN, adversary="authorised:which=1") == 0.9495
+    assert figure("uge-table-2", protection=CLEAN, adversary="authorised:plain,which=1") == 0.9495
     assert (
         figure("uge-table-2", protection="uge:two", model="cnn", adversary=f"{student['adversary']},which=1") == 0.5032
     )

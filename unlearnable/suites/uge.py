@@ -79,7 +79,7 @@ SCHEMES = {
     "distill-1": "distill:authorised=plain,model=resnet18",
     "distill-2": "distill:authorised=plain,model=resnet18,which=1",
 }
-GIVEN = {"authorised": "authorised", "net-1": "authorised", "net-2": "authorised:which=1"}
+GIVEN = {"authorised": "authorised:plain", "net-1": "authorised:plain", "net-2": "authorised:plain,which=1"}
 
 
 def _table_1() -> Iterator[tuple[Cell, float]]:
@@ -123,6 +123,8 @@ SEVERAL = {
 RHOS = (0.01, 0.02, 0.08, 0.16)  # beside the paper's 0.04
 HARDER = ("authorised:blind+augmented", "finetune", "orthogonal", "jpeg", "grayscale", "ueraser")
 """Who has the initial weights and another recipe, and hackers who do more than train."""
+VARIED = ("authorised:plain", "authorised:plain,order=1", "authorised:plain+augmented", "standard")
+"""One thing of the authorised training at a time, of the paper's form: nothing, the order, augmentation, weights."""
 
 
 def authorised(tier: str) -> list[Cell]:
@@ -145,9 +147,10 @@ def authorised(tier: str) -> list[Cell]:
 
 def harder(tier: str) -> list[Cell]:
     """The form of this project against hackers who know that something was done, and the authorised network trained by
-    another recipe than it was handed out with.
+    another recipe than it was handed out with; of the paper's form, what of the recipe its condition hangs on.
     """
-    return _beside_clean(_own(tier, BLIND[tier], other, AUTHORISED[tier]) for other in HARDER)
+    forms = ((PLAIN[tier], VARIED), (BLIND[tier], HARDER))
+    return _beside_clean(_own(tier, method, other, AUTHORISED[tier]) for method, who in forms for other in who)
 
 
 def strength(tier: str) -> list[Cell]:

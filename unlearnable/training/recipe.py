@@ -252,7 +252,9 @@ class Recipe:
         """One pass over the images: the share that was right on the way, NaN where the loss was no number."""
         network.train()
         right, total = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
-        for batch, rows in enumerate(epoch.run.batches(len(images), self.batch, epoch.run.rng("order", epoch.epoch))):
+        other = (self.handed.order,) if self.handed is not None and self.handed.order else ()
+        order = epoch.run.rng("order", epoch.epoch, *other)
+        for batch, rows in enumerate(epoch.run.batches(len(images), self.batch, order)):
             count, rows = len(rows), doubled(rows)
             step = Step(epoch.run, epoch.epoch, epoch.epochs, batch)
             x, y = as_pixels(images[rows]), labels[rows]
