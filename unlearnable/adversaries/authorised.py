@@ -15,17 +15,17 @@ class Given(RecipeChange):
     """Trains from the initial weights of a bundle, by its recipe, whose model it is.
 
     bundle: a folder of `unlearnable authorise create`; None: what the seed of the run hands out to a protector who has
-    the same seed, of that form and, of several networks, `which`, trained in that order of the images, the protector's
-    for 0. Raises ValueError for a folder that is no bundle, and for a form or number beside one.
+    the same seed, of that form and, of several networks, `which`, trained in the protector's order of the images or in
+    another one. Raises ValueError for a folder that is no bundle, and for a form or number beside one.
     """
 
     form: Form = "plain"
     which: int = 0
-    order: int = 0
+    order: int | None = None
     bundle: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.bundle is not None and (self.form, self.which, self.order) != ("plain", 0, 0):
+        if self.bundle is not None and (self.form, self.which, self.order) != ("plain", 0, None):
             raise ValueError(
                 "a bundle is of one network, blind or not, in its own order: leave out form, which and order beside it"
             )

@@ -17,16 +17,16 @@ class Handed:
     """theta_0 of UGE, drawn from the run's seed: for a protector and whoever is authorised the same, for nobody else.
 
     form: "plain" weights as any network begins with, or "blind" to a direction of colour, one for all networks of a
-    seed (`models.blind`); which: of several networks; order: that the images are trained in, 0 for the protector's.
+    seed (`models.blind`); which: of several networks; order: that the images are trained in, None for the protector's.
     Raises ValueError for another form or a negative number.
     """
 
     form: Form = "plain"
     which: int = 0
-    order: int = 0
+    order: int | None = None
 
     def __post_init__(self) -> None:
-        if self.form not in get_args(Form) or min(self.which, self.order) < 0:
+        if self.form not in get_args(Form) or min(self.which, self.order or 0) < 0:
             said = f"{self.form!r}, {self.which}, {self.order}"
             raise ValueError(f"handed must be plain or blind, and numbers from 0, got {said}")
 

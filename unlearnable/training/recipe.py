@@ -252,7 +252,7 @@ class Recipe:
         """One pass over the images: the share that was right on the way, NaN where the loss was no number."""
         network.train()
         right, total = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
-        other = (self.handed.order,) if self.handed is not None and self.handed.order else ()
+        other = () if self.handed is None or self.handed.order is None else (self.handed.order,)
         order = epoch.run.rng("order", epoch.epoch, *other)
         for batch, rows in enumerate(epoch.run.batches(len(images), self.batch, order)):
             count, rows = len(rows), doubled(rows)
