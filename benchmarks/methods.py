@@ -4,14 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import mean
 
 from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell, Result
 from unlearnable.protections import PROTECTIONS, paper, protection
 from unlearnable.suites.sizes import quick
-from unlearnable.tables.records import Setting, seedless
+from unlearnable.tables.records import Setting, label, seedless
 
 RECORDS = Path(__file__).parent / "results" / "quick"
+STANDARD = ("main", "universal", "one-for-all-table-1")
+"""Suites of standard training; the last has what was fitted to other pictures."""
 ONE_BY_ONE = ("main", "robust", "agreement", "matrix", "universal")
 """Suites whose cells within a data set and a model differ in the protection and the adversary only."""
 PLAIN = quick(Cell("cifar10", CLEAN, "standard", "resnet18"))
@@ -53,21 +56,23 @@ def _yes(value: bool) -> str:
 
 
 def _of(name: str) -> str:
-    """The lowest mean over seeds among a method's rows of the suite main."""
-    found = defaultdict(list)
-    for record in _records("main", "universal"):
+    """The lowest mean over seeds among a method's rows of standard training; of those fitted to the very images, if
+    there are any.
+    """
+    found: dict[Cell, list[Result]] = defaultdict(list)
+    for record in _records(*STANDARD):
         if _method(record.cell) == name and seedless(record.cell.control) == PLAIN:
-            found[record.cell.protection].append(record.accuracy)
-    rows = [(sum(values) / len(values), label, values) for label, values in found.items()]
-    if not rows:
+            found[seedless(record.cell)].append(record)
+    if not found:
         return "not measured yet"
-    _, label, values = min(rows)
-    return f"{tables.spread(values)} (`{label}`)" if name != CLEAN else tables.spread(values)
+    own = {cell: records for cell, records in found.items() if not cell.made} or found
+    cell, records = min(own.items(), key=lambda row: mean(record.accuracy for record in row[1]))
+    return _accuracy(records) + ("" if name == CLEAN else f" (`{label(cell)}`)")
 
 
 def measured(name: str) -> str:
     """The rows of a method: standard training with its controls, then what adversaries get from them and clean ones."""
-    records = [record for record in _records("main", "universal") if _method(record.cell) in (name, CLEAN, "random")]
+    records = [record for record in _records(*STANDARD) if _method(record.cell) in (name, CLEAN, "random")]
     there = {Setting.of(record.cell) for record in records if _method(record.cell) == name}
     parts = [tables.summary([record for record in records if Setting.of(record.cell) in there])] if there else []
     parts += list(_adversaries(name))

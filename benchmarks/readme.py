@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,10 +36,10 @@ def accuracy() -> str:
     )
 
 
-def _missing(names: Iterable[str]) -> str:
+def _missing(names: Iterable[str], what: str = "Not measured yet") -> str:
     """A line that names what has no figures yet; nothing where all have."""
     said = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
-    return f"\n\nNot measured yet: {said}." if said else ""
+    return f"\n\n{what}: {said}." if said else ""
 
 
 def robust() -> str:
@@ -60,17 +61,40 @@ def _minutes(records: Sequence[Result]) -> str:
     return ", ".join(f"`{name}` {taken:.0f} min" for name, taken in quickest.items())
 
 
-def matrix() -> str:
-    """Every adversary against every protection, and where the page with the figures lies."""
-    listed = suites.cells("matrix", "quick")
+def heat() -> str:
+    """The picture that the page begins with."""
+    listed, _ = _faced()
     (grid,) = tables.matrix(tables.read(RESULTS / "quick", listed), listed)
     return (
         f"![{grid.caption}: adversaries by protections](docs/results/matrix-1.svg)\n\n"
-        + tables.worst(grid).markdown
+        f"*What a network still learns ({grid.caption}): a column is a protection, a row somebody who tries to learn "
+        "all the same. Dark is protected. Every protection here is beaten by somebody: look at its brightest square "
+        "([the figures](#what-adversaries-do-about-it)).*"
+    )
+
+
+def matrix() -> str:
+    """Of every protection the adversary that gets most, and where the page with the figures lies."""
+    listed, waiting = _faced()
+    (grid,) = tables.matrix(tables.read(RESULTS / "quick", listed), listed)
+    return (
+        tables.worst(grid).markdown
         + "\n\n[All numbers](docs/results/tables.md), [accuracy by epoch](docs/results/curves-1.svg), "
         + "[how to read them](docs/reading-results.md). `unlearnable bench matrix` measures them again, "
         + "`unlearnable tables benchmarks/results/quick --suite matrix --out page/` draws the page."
+        + _missing(waiting, "Against less than half of the adversaries so far")
     )
+
+
+def _faced() -> tuple[list[Cell], list[str]]:
+    """The cells of the matrix whose protection was measured against half of the adversaries, and the other protections:
+    what has one number in a column of dashes says nothing yet.
+    """
+    listed = suites.cells("matrix", "quick")
+    adversaries = {cell.adversary for cell in listed}
+    counts = Counter(record.cell.protection for record in tables.read(RESULTS / "quick", listed))
+    waiting = [cell.protection for cell in listed if counts[cell.protection] < len(adversaries) / 2]
+    return [cell for cell in listed if cell.protection not in waiting], waiting
 
 
 def survived() -> str:
@@ -116,7 +140,7 @@ def tests_taken() -> str:
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
-        "accuracy": accuracy, "robust": robust, "matrix": matrix, "compared": costs.compared,
+        "heat": heat, "accuracy": accuracy, "robust": robust, "matrix": matrix, "compared": costs.compared,
         "costs": costs.listed,
         "universal": partial(universal.table, RESULTS / "quick", "universal"), "tests": tests_taken,
         "serving": methods.serving,
@@ -147,7 +171,7 @@ def filled(name: str) -> str:
 
 def drawn() -> dict[Path, str]:
     """The matrix as heat map, curves and table: the texts of docs/results."""
-    listed = suites.cells("matrix", "quick")
+    listed, _ = _faced()
     records = tables.read(RESULTS / "quick", listed)
     figures = {f"{name}.svg": text for name, text in tables.figures(records, listed).items()}
     figures["tables.md"] = f"# The matrix\n\n{tables.render(RESULTS / 'quick', listed)}\n"

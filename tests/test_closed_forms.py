@@ -124,13 +124,21 @@ def test_what_cannot_be_is_refused(small: ImageSet, run: Run) -> None:
         AR(candidates=0)
     with pytest.raises(ValueError, match="ar serves 1000 classes at most, got 1001"):
         AR().fit(blank(1001, 8), run)
+    for size in (1, 2):
+        with pytest.raises(ValueError, match=f"ar needs images of 3 pixels a side or more, got {size}"):
+            AR().fit(blank(2, size), run)
+    assert AR(candidates=12).fit(blank(2, 3), run).size == 3
     assert protection("ar").budget == LINF8
     assert protection("ops").budget == Budget("none", 1.0)
 
 
 def test_lsp_says_which_patches_the_classes_of_a_size_want(run: Run) -> None:
-    with pytest.raises(ValueError, match="tell 8 classes apart at most, here are 10: use a patch below 8"):
+    with pytest.raises(ValueError, match="tell 8 classes apart at most, here are 10: use a patch of 7 or less"):
         protection("lsp").fit(blank(10, 8), run)
+    with pytest.raises(ValueError, match="here are 100: use a patch of 2 or less"):
+        protection("lsp").fit(blank(100, 3), run)
+    with pytest.raises(ValueError, match="here are 10: take larger pictures or fewer classes"):
+        protection("lsp").fit(blank(10, 1), run)
     assert len(protection("lsp", patch=4).fit(blank(10, 8), run).centres.unique(dim=0)) == 10
     with pytest.raises(ValueError, match="too many for 100 classes: use a patch of 10 or more"):
         protection("lsp").fit(blank(100, 224, 1), run)

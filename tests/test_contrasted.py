@@ -53,6 +53,16 @@ def test_only_the_whole_discriminant_draws_a_class_together() -> None:
     assert found[False] < 0.95 * before
 
 
+def test_without_the_discriminant_tue_reads_no_label(small: ImageSet, run: Run) -> None:
+    method = protection("tue:moco-quick", csd_weight=0.0, rounds=1, train_batches=1, steps=1, model="lenet", batch=48)
+    unknown = ImageSet(small.images, torch.full_like(small.labels, -1), small.classes)
+    found = [method.fit(data, run)(small.images / 255, data.labels, torch.arange(96)) for data in (small, unknown)]
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], small.images / 255)
+    assert not method.needs_labels
+    assert protection("tue").needs_labels
+
+
 @pytest.mark.parametrize(
     ("preset", "lr", "temperature", "steps", "step"),
     [("", 0.5, 0.5, 5, 0.1), ("class", 0.5, 0.5, 1, 0.1), ("moco", 0.3, 0.2, 5, 0.1), ("class-moco", 0.3, 0.2, 1, 0.1),

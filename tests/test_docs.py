@@ -30,6 +30,9 @@ def test_every_method_has_a_page_with_its_figures(name: str) -> None:
     assert text.startswith(f"# {name}"), "the first line is the name, as it is typed"
     assert "## Measured\n\n<!-- measured -->" in text
     assert re.search(r"arXiv:? \d{4}\.\d{5}|PMLR \d+", text), "no source"
+    assert re.search(r"Where it fails|[Dd]oes not withstand|What it does not give|What cannot be promised", text), (
+        "no limits"
+    )
 
 
 def test_every_page_is_in_the_contents() -> None:

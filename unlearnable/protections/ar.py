@@ -9,8 +9,8 @@
 
 Differs from the paper:
 * a row is solved at once for all images of a class; the start signal is drawn by (seed, image);
-* of some processes that are stable at the size of the images those are taken that answer most to each other's signals,
-  not the first above a threshold, whose search takes hours; 8/255 in L-infinity, `overdrive` times as strong, cut.
+* of some stable processes those are taken that answer most to each other's signals, not the first above a threshold,
+  whose search takes hours; 8/255 in L-infinity, `overdrive` times as strong, cut.
 """
 
 import math
@@ -44,7 +44,7 @@ class AR(Checked):
     """Noise in which every pixel follows from its neighbours by the rule of its class; every image gets its own.
 
     candidates: from how many stable processes those of the classes are chosen, 6 for each class at least.
-    Raises ValueError for fewer than 1, more than 1,000 classes, or an overdrive that is not above 0.
+    Raises ValueError for fewer than 1, an overdrive not above 0, more than 1,000 classes, images below 3 px a side.
     """
 
     needs_labels = True
@@ -63,6 +63,8 @@ class AR(Checked):
         rng, wanted = run.rng("ar-processes"), len(data.classes)
         if wanted > 1000:
             raise ValueError(f"ar serves 1000 classes at most, got {wanted}: its search grows with their square")
+        if data.size < 3:
+            raise ValueError(f"ar needs images of 3 pixels a side or more, got {data.size}: its filters are 3 x 3")
         pools = [_stable(data.size, rng)]
         while sum(len(pool) for pool, _ in pools) < max(self.candidates, 6 * wanted):
             pools.append(_stable(data.size, rng))
@@ -99,9 +101,7 @@ class Autoregressive:
 
 def followed(processes: Processes, starts: Starts) -> Starts:
     """n signals of each of m processes: from the third row and column of the start on, every value is what the process
-    makes of its neighbours above and to the left. Without the first 4 rows and columns.
-
-    (m, 3, 3, 3), (m, n, 3, s + 4, s + 4) -> (m, n, 3, s, s).
+    makes of its neighbours above and to the left. Without the first 4: (m, n, 3, s + 4, s + 4) -> (m, n, 3, s, s).
     """
     b, signals, side = processes.double(), starts.clone(), starts.shape[-1]
     band = torch.eye(side, dtype=torch.float64).repeat(len(b), 3, 1, 1)

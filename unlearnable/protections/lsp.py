@@ -55,23 +55,28 @@ class LSP(Checked):
 
     def fit(self, data: ImageSet, run: Run) -> "Patches":
         """A vertex of a hypercube and a covariance for each class, as scikit-learn's make_classification has them."""
-        grid = -(-data.size // self.patch)
-        features, classes = 3 * grid * grid, len(data.classes)
-        if 2 ** min(features, 30) < classes:
-            raise ValueError(
-                f"{features} patches tell {2**features} classes apart at most, here are {classes}: use a patch below "
-                f"{self.patch}"
-            )
-        if _drawn(data.size, self.patch, classes) > _MOST:
-            fits = (patch for patch in range(self.patch, data.size + 1) if _drawn(data.size, patch, classes) <= _MOST)
-            raise ValueError(
-                f"patches of {self.patch} pixels make {features} features at {data.size} pixels, too many for "
-                f"{classes} classes: use a patch of {next(fits, data.size)} or more"
-            )
+        features, classes = _features(data.size, self.patch), len(data.classes)
+        self._check(data.size, features, classes)
         rng = run.rng("lsp-classes")
         centres = _distinct_signs(classes, features, rng) * self.class_sep
         spread = torch.rand(classes, features, features, generator=rng) * 2 - 1
         return Patches(centres, spread, data.size, self.patch, self.overdrive * self.budget.eps, run.seed)
+
+    def _check(self, size: int, features: int, classes: int) -> None:
+        """Raises ValueError, with a patch that would do, where patches tell fewer classes apart or fill the memory."""
+        if 2 ** min(features, 30) < classes:
+            finer = (patch for patch in range(self.patch - 1, 0, -1) if 2 ** min(_features(size, patch), 30) >= classes)
+            fits = next(finer, None)
+            raise ValueError(
+                f"{features} patches tell {2**features} classes apart at most, here are {classes}: "
+                + ("take larger pictures or fewer classes" if fits is None else f"use a patch of {fits} or less")
+            )
+        if _drawn(size, self.patch, classes) > _MOST:
+            coarser = (patch for patch in range(self.patch, size + 1) if _drawn(size, patch, classes) <= _MOST)
+            raise ValueError(
+                f"patches of {self.patch} pixels make {features} features at {size} pixels, too many for "
+                f"{classes} classes: use a patch of {next(coarser, size)} or more"
+            )
 
 
 @kind
@@ -96,9 +101,14 @@ class Patches:
         return x + pattern * (self.rms / pattern.square().mean(dim=(1, 2, 3), keepdim=True).sqrt())
 
 
+def _features(size: int, patch: int) -> int:
+    """Patches in three channels."""
+    return 3 * (-(-size // patch)) ** 2
+
+
 def _drawn(size: int, patch: int, classes: int) -> int:
     """Bytes of the covariances of all classes."""
-    return 4 * classes * (3 * (-(-size // patch)) ** 2) ** 2
+    return 4 * classes * _features(size, patch) ** 2
 
 
 def _distinct_signs(count: int, features: int, rng: torch.Generator) -> Float32[Tensor, "k d"]:

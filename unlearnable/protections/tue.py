@@ -43,8 +43,8 @@ from unlearnable.training import Pairs
 class TUE(SelfSupervisedSurrogate):
     """Noise for every image that minimises ssl_weight times the learner's loss and csd_weight times the CSD.
 
-    Raises ValueError for a weight below 0, or both 0, and a count below 1; `fit` for fewer than two classes, or where
-    the surrogate could not be trained.
+    Without the CSD it needs no labels. Raises ValueError for a weight below 0, or both 0, and a count below 1; `fit`
+    for fewer than two classes where the CSD has a weight, or where the surrogate could not be trained.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -56,7 +56,10 @@ class TUE(SelfSupervisedSurrogate):
             "learner": "simsiam", "ssl_weight": 0.0, "csd_weight": 0.1, "detached": True, "rounds": 200,
             "train_batches": 25,
         },
-        "moco": {"learner": "moco", "temperature": 0.2, "rounds": 200, "train_batches": 100, "steps": 5, "lr": 0.3},
+        "moco": {
+            "learner": "moco", "detached": True, "temperature": 0.2, "rounds": 200, "train_batches": 100, "steps": 5,
+            "lr": 0.3,
+        },
     }  # fmt: skip
 
     crops: float = 0.08
@@ -77,19 +80,20 @@ class TUE(SelfSupervisedSurrogate):
 
     @property
     def needs_labels(self) -> bool:
-        return True
+        return self.csd_weight > 0
 
     @property
     def surrogate(self) -> bool:
         return self.ssl_weight > 0
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
-        check_classes(self.stage, data)
+        if self.needs_labels:
+            check_classes(self.stage, data)
         return super().fit(data, run)
 
     def loss(self, pairs: Pairs | None, x: Pixels, delta: Pixels, y: Labels, run: Run, *moment: int) -> Tensor:
         """The weighted sum."""
-        value = self.csd_weight * separability(delta, y, self.detached)
+        value = self.csd_weight * separability(delta, y, self.detached) if self.needs_labels else delta.new_zeros(())
         if pairs is None:
             return value
         views = self.teaching.views((x + delta).clamp(0, 1), run, self.stage, *moment)

@@ -17,7 +17,7 @@ FORMS = {
 MAIN = tuple(form for name in PROTECTIONS for form in FORMS.get(name, (name,)))
 NOTHING = ("random", 0.0)
 """Delta = 0 through the same pipeline: what it does to a number is of the pipeline alone."""
-MATRIX = ("one_for_all:shipped", "random", "em", "em:class", "tap", "lsp", "class_filters")
+MATRIX = (*(FORMS.get(name, (name,))[0] for name in PROTECTIONS), "em:class")
 RATES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 MIXED = ("em", "tap", "lsp")
 AGREED = (
@@ -40,8 +40,8 @@ def main(tier: str) -> list[Cell]:
 
 
 def matrix(tier: str) -> list[Cell]:
-    """What `protect` does by itself, protections of five more kinds, random noise and clean images against every
-    adversary that needs labels, one seed.
+    """Every protection and clean images against every adversary that needs labels, one seed. Learners without labels
+    cost half an hour each and have a suite of their own.
     """
     return [_cell(tier, method, adversary, 0) for adversary in _labelled() for method in (CLEAN, *MATRIX)]
 
