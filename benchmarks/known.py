@@ -12,8 +12,8 @@ from typing import Any
 from unlearnable import tables
 from unlearnable.adversaries import AUTHORISED, STANDARD
 from unlearnable.experiment import CLEAN, Cell, Result
-from unlearnable.proof.undoing import RECORDS
 from unlearnable.protections import protection
+from unlearnable.recorded import RECORDS
 from unlearnable.run import write_atomically
 
 RESULTS = Path(__file__).parent / "results"

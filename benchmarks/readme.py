@@ -14,8 +14,8 @@ from benchmarks.known import known
 from benchmarks.methods import where
 from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell, Result
-from unlearnable.proof.undoing import RECORDS
 from unlearnable.protections import PROTECTIONS
+from unlearnable.recorded import RECORDS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -19,6 +19,7 @@ LAYERS = (
     ("perturbation", "training", "labelling", "score"),
     ("protections", "metrics", "visibility", "pretrained"),
     ("adversaries",),
+    ("recorded",),
     ("job", "experiment"),
     ("authorisation", "tables", "suites", "export", "engines"),
     ("proof",),

@@ -1,6 +1,7 @@
 """Fitted protections kept and passed on, and the cards: numbers from records, never in the place of a user's file."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +88,7 @@ def test_a_data_card_says_what_the_manifest_says(tmp_path: Path, command: Comman
     assert "| budget | linf, eps 8/255 |" in card
     assert "| largest change | 8 of 255 grey levels |" in card
     assert "dB on average" in card
+    assert re.search(r"On record for `lsp` \(linf 8/255\).*learned 0\.\d\d of them, 0\.\d\d unchanged; who gets", card)
     assert str(tmp_path) not in card
     assert verify(source, tmp_path / "dst").bad == 0
     (source / "bad.png").unlink()

@@ -10,12 +10,13 @@ import torch
 from jobs import crop
 
 from benchmarks.known import known
+from unlearnable import recorded
 from unlearnable.adversaries import HANDLING, Jpeg, Resize
 from unlearnable.data import ImageSet
 from unlearnable.experiment import Evaluation
 from unlearnable.experiment.evaluating import Row
 from unlearnable.perturbation import apply
-from unlearnable.proof import interval, learning, pictures, undoing
+from unlearnable.proof import interval, learning, pictures
 from unlearnable.proof.survival import left, survival, table
 from unlearnable.protections import protection
 from unlearnable.run import Run
@@ -115,27 +116,27 @@ def test_who_stops_early_is_counted_on_the_images_it_did_not_choose_on(run: Run)
 
 
 def test_who_undoes_it() -> None:
-    found = undoing.undoing(0.7, 0.1, {"a": 0.55, "b": 0.31, "c": 0.2, "d": 0.8})
+    found = recorded.undoing(0.7, 0.1, {"a": 0.55, "b": 0.31, "c": 0.2, "d": 0.8})
     assert (found.undone, found.partly, found.withstood) == ({"d": 0.8, "a": 0.55}, {"b": 0.31}, {"c": 0.2})
     assert found.hindered
-    assert not undoing.undoing(0.5, 0.48, {}).hindered
+    assert not recorded.undoing(0.5, 0.48, {}).hindered
 
 
 def test_what_a_report_says_of_a_method_is_what_the_records_say() -> None:
-    assert undoing.RECORDS.read_text() == known(), "run: make docs"
-    said = json.loads(undoing.RECORDS.read_text())
-    found = undoing.recorded("lsp", "lsp")
+    assert recorded.RECORDS.read_text() == known(), "run: make docs"
+    said = json.loads(recorded.RECORDS.read_text())
+    found = recorded.recorded("lsp", "lsp")
     assert found is not None
     assert found.found is not None
     assert (found.named, found.setting["dataset"]) == ("lsp", "cifar10-quick")
     assert (found.setting["norm"], found.setting["eps"]) == ("linf", "8/255")
     assert found.found.standard == said["lsp"]["adversaries"]["standard"]
     assert {"grayscale", "finetune"} <= found.found.undone.keys()
-    shipped, other = undoing.recorded("one_for_all", "one_for_all"), undoing.recorded("my-fit", "em")
+    shipped, other = recorded.recorded("one_for_all", "one_for_all"), recorded.recorded("my-fit", "em")
     assert shipped is not None
     assert other is not None
     assert (shipped.named, other.named.partition(":")[0]) == ("one_for_all:shipped", "em")
-    assert undoing.recorded("nothing", "") is None
+    assert recorded.recorded("nothing", "") is None
 
 
 def test_ssim_band_by_band_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,4 +163,4 @@ def test_ssim_is_skimages_by_hand() -> None:
 
 def test_records_are_shipped() -> None:
     """A wheel without them would report nothing of what the project knows."""
-    assert "proof/records.json" in (Path(undoing.__file__).parents[2] / "pyproject.toml").read_text()
+    assert "recorded/records.json" in (Path(recorded.__file__).parents[2] / "pyproject.toml").read_text()

@@ -9,10 +9,12 @@ from unlearnable.files import Collection, Destination
 from unlearnable.files.collections.item import CARD_MARK
 from unlearnable.job.manifest import Manifest
 from unlearnable.provenance import provenance
+from unlearnable.recorded import recorded
 from unlearnable.run import Run, write_atomically
 from unlearnable.visibility import NOTICEABLE
 
 NAME = "README.md"
+NAMED = 3  # so many adversaries are named
 
 
 def place_of(destination: Destination) -> Path:
@@ -52,6 +54,8 @@ def write(destination: Destination, manifest: Manifest, about: Mapping[str, obje
     about: method and budget, by the names that people know them by."""
     if wanted or _is_card(place_of(destination)):
         found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0]}
+        made = manifest.get("made") or {}
+        found["effect"] = _effect(made.get("method", ""), made.get("protection", ""))
         write_atomically(place_of(destination), _text(found | dict(about), provenance(run)).encode())
 
 
@@ -69,6 +73,26 @@ def changed_by(manifest: Path) -> dict[str, Any]:
     """The same, from the file of a manifest."""
     with closing(Manifest(manifest, writing=False)) as found:
         return changed(found)
+
+
+def _effect(method: str, protection: str) -> str:
+    """What the records say of the method: of other pictures, and of who undoes it."""
+    known = recorded(method, protection)
+    if known is None or known.found is None:
+        return "Nothing is on record of this method."
+    found, setting = known.found, known.setting
+    strength = " ".join(str(setting[name]) for name in ("norm", "eps") if setting.get(name))
+    beaten = ", ".join(f"`{name}` {reached:.2f}" for name, reached in list(found.undone.items())[:NAMED])
+    left = "" if len(found.undone) <= NAMED else f" and {len(found.undone) - NAMED} more"
+    return (
+        f"On record for `{known.named}` ({strength}), other pictures (`{setting['dataset']}`) and a small network "
+        f"(`{setting['model']}`): it learned {found.standard:.2f} of them, {found.clean:.2f} unchanged; "
+        + (
+            f"who gets most of that back: {beaten}{left}."
+            if beaten
+            else "no adversary that was tried gets most of it back."
+        )
+    )
 
 
 def _is_card(place: Path) -> bool:
@@ -110,6 +134,7 @@ _CARD = """\
 
 * It does not make training impossible, and does nothing to models that exist already.
 * How much less others learn from these pictures was not measured for this card: `unlearnable evaluate` measures it.
+  {effect}
 * Who cleans pictures before training (compression, smoothing, adversarial training) gets more out of them.
 * It gives no right to anybody: what may be done with the pictures is said by their owner, not here.
 

@@ -24,9 +24,9 @@ from unlearnable.job.reasons import (
 from unlearnable.pixels import Budget
 from unlearnable.proof.learning import Trial, learned
 from unlearnable.proof.pictures import Compared, chosen, compared
-from unlearnable.proof.undoing import recorded
 from unlearnable.protections import SHIPPED
 from unlearnable.provenance import provenance
+from unlearnable.recorded import recorded
 from unlearnable.run import Run
 from unlearnable.visibility import NOTICEABLE
 

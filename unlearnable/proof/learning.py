@@ -14,7 +14,7 @@ from unlearnable.experiment import Evaluation, evaluate, rows_of
 from unlearnable.models import check_model
 from unlearnable.pixels import Index
 from unlearnable.proof.interval import accuracy, difference
-from unlearnable.proof.undoing import Undoing, undoing
+from unlearnable.recorded import Undoing, undoing
 from unlearnable.run import Run
 
 

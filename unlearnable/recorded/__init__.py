@@ -1,4 +1,4 @@
-"""Who gets back what a protection took: of what was measured here, and of what this project's records say."""
+"""What this project's records say of a protection, and who gets back what one took."""
 
 import json
 from collections.abc import Mapping
