@@ -1,8 +1,8 @@
 """What "Speed and size" of README.md says, and docs/scale.md of 10^9 photographs: from the records, nothing typed.
 
 What ours is compared with was written plainly for that by this project (docstrings of `training`, `speed`, `passes`,
-`photos`, `closed_forms`) and computes in fp32. Encoder, generator and AR's noise are fp32 in ours too; for all else
-ours takes the precision that the record names.
+`photos`, `closed_forms`) and computes in fp32. Encoder and generator are fp32 in ours too, AR's noise is fp64; for all
+else ours takes the precision that the record names.
 """
 
 import json
@@ -38,6 +38,18 @@ def listed() -> str:
     lines = [_job(), _memory(), _fitting(), *_photos(), _closed_forms(), _startup()]
     dirty = [f"`{DIRTY}`: measured with changes beside that commit."] if any(DIRTY in line for line in lines) else []
     return "\n".join(f"* {line}" for line in [*lines, *dirty])
+
+
+def page() -> str:
+    """How soon the page in the browser has a picture protected, and what many large ones take."""
+    record = _read("ui")
+    large, start = record["large"], record["start_seconds"]
+    return (
+        f"The first picture is protected {start['first_picture']:.0f} s after the start, the page is there after "
+        f"{start['page']:.0f} s; {large['count']} pictures of {large['pixels'] / 1e6:.0f} megapixels take "
+        f"{large['protect_seconds']:.0f} s and {large['peak_mb']:,} MB of memory at most ({large['idle_mb']} MB before): "
+        f"{origin(record)}. `python -m benchmarks.ui` measures it again."
+    )
 
 
 def cost() -> str:
@@ -135,7 +147,7 @@ def _noise() -> Line:
     against = f"a pixel at a time: {rates['published']:g}"
     times = _times(rates["ours"] / rates["published"])
     what = f"AR's noise, signals of {record['size']} px a second"
-    return what, f"{rates['ours']:,}", against, times, f"fp32, {PLAIN}", origin(record)
+    return what, f"{rates['ours']:,}", against, times, f"fp64, {PLAIN}", origin(record)
 
 
 def _job() -> str:

@@ -149,6 +149,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/protections.md": {"protections": methods.overview},
     "docs/measured.md": {"suites": measured.page},
     "docs/scale.md": {"cost": costs.cost},
+    "docs/ui.md": {"page": costs.page},
     "docs/federated.md": {"together": partial(scenarios.text, "together")},
     "docs/authorise.md": {name: partial(scenarios.text, name) for name in ("release", "transmission")},
     "docs/report.md": {"survival": survived},

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +50,14 @@ def test_a_fitted_protection_is_the_same_after_it_was_saved_and_loaded(tmp_path:
     assert "was not measured" in (fitted / "README.md").read_text()
     assert "| budget | linf, eps 8/255 |" in card
     assert f"| size | {sum(getattr(first.perturbation, n).numel() for n in ('centres', 'spread')):,} values |" in card
+
+
+def test_a_fresh_program_reads_what_was_fitted(fitted: Path) -> None:
+    """Nothing else was imported that knows the kinds of perturbations."""
+    text = f"from unlearnable import FittedProtection as F; print(F.from_pretrained({str(fitted)!r}).perturbation.size)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("32\n", "")
+    assert "seed" not in (fitted / "README.md").read_text(), "who knows it makes the same noise"
 
 
 def test_the_hub_is_asked_only_by_its_name(tmp_path: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,23 @@ def test_ctrl_c_says_how_to_go_on(command: Command, photos: Path, monkeypatch: p
     assert ended.err == "stopped: the same command with --resume goes on where it stopped\n"
 
 
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "jsonargparse.py").write_text("raise KeyboardInterrupt")
+    with_it = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "unlearnable", "list"]
+    ended = subprocess.run(
+        command, env=with_it, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[1]
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(("words", "name"), [(("", "out"), "SRC"), (("photos", ""), "DST")])
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    command: Command, photos: Path, words: tuple[str, str], name: str
+) -> None:
+    assert f"{name} is empty" in refused(command("protect", *words, "--method", "lsp"))
+
+
 def test_a_full_disk_is_one_line_and_how_to_go_on(
     command: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,15 @@
 """Archives and tables in and out: the same as their folders, packed once, resumed without work."""
 
+import tracemalloc
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from jobs import folder, job, noise, packed, put, stored, tree
 from sources import write_parquet
 
+from unlearnable.files import Refused, open_collection
 from unlearnable.job import verify
 
 
@@ -24,6 +27,19 @@ def test_a_zip_gives_the_same_as_its_folder(tmp_path: Path) -> None:
     assert tree(tmp_path / "unpacked") == tree(tmp_path / "dst")
     found = verify(archive, tmp_path / "out.zip")
     assert (found.checked, found.bad, found.missing) == (8, 0, 0)
+
+
+def test_a_member_that_is_no_picture_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """A bomb of zeros under the name of a picture takes no more memory than a block of it."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("big.png", bytes(1 << 28))
+    with closing(open_collection(tmp_path / "a.zip")) as source:
+        tracemalloc.start()
+        with pytest.raises(Refused, match="not a picture in any known format"):
+            source.read(source.items[0])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 1 << 25
 
 
 def test_a_packed_archive_is_resumed_without_work_and_packed_again_for_what_failed(tmp_path: Path) -> None:

@@ -175,6 +175,7 @@ def test_resume_where_nothing_was_begun_begins(tmp_path: Path) -> None:
     ({"eps": 4 / 255}, "eps was 8/255, is now 4/255"), ({"method": "random"}, "name was lsp, is now random"),
     ({"seed": 1}, "seed was 0, is now 1"), ({"labels": "none"}, "labels was auto, is now none"),
     ({"container": "webp"}, "container was keep, is now webp"), ({"method": "lsp:paper"}, "norm was linf, is now l2"),
+    ({"method": "one_for_all"}, "method was lsp, is now fitted"),
 ])  # fmt: skip
 def test_only_the_same_job_resumes(tmp_path: Path, values: dict[str, object], said: str) -> None:
     source = folder(tmp_path / "src", 2)

@@ -221,6 +221,19 @@ def test_names_keep_fitting_suffixes_and_never_collide():
     assert len(set(given)) == len(given), given
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_lies_behind_a_jpeg_is_left_out_and_said(progressive):
+    image = Image.effect_noise((64, 48), 90).convert("RGB")
+    data = BytesIO()
+    image.save(data, "JPEG", quality=90, progressive=progressive, restart_marker_rows=1, comment=b"\xff\xd9 no end")
+    plain = decode(data.getvalue(), "a.jpg")
+    assert plain.notes == ("JPEG -> PNG",)
+    for tail in (b"\x00" * 5, data.getvalue(), b"film \xff\xd9"):
+        found = decode(data.getvalue() + tail, "a.jpg")
+        assert found.notes == (f"{len(tail):,} bytes behind the picture's end are left out", "JPEG -> PNG")
+        assert (found.planes == plain.planes).all()
+
+
 def test_mpo_keeps_its_first_picture():
     file = BytesIO()
     picture("RGB").save(file, "MPO", save_all=True, append_images=[picture("L").convert("RGB")])

@@ -232,6 +232,8 @@ def load(folder: Path) -> tuple[Perturbation, dict[str, Any]]:
                 found.setdefault(outer, {})[inner] = tensor
             else:
                 found[outer] = tensor
+        if config["kind"] not in KINDS:
+            raise ValueError(f"nothing here is of the kind {config['kind']!r}: was it made by a later version?")
         return KINDS[config["kind"]](**found, **config["values"]), config
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(

@@ -37,6 +37,8 @@ class FittedProtection:
     ) -> "FittedProtection":
         """What `fit` or `save_pretrained` wrote into a folder; or hf://owner/name from the hub, at a revision, and with
         local_files_only from its cache alone. Raises ValueError where there is none that can be read."""
+        import unlearnable.protections  # noqa: F401 - what each of them fits becomes known to `perturbation.load`
+
         if not str(folder).startswith(HUB):
             return cls(*perturbations.load(Path(folder)))
         hub, name = _hub(str(folder)), str(folder).removeprefix(HUB)
@@ -103,7 +105,6 @@ def card(perturbation: Perturbation, config: Mapping[str, Any], evaluation: Mapp
     facts = {
         "method": f"`{name}` of `unlearnable` {__version__}",
         "budget": f"{budget.norm}, eps {budget}",
-        "seed": config.get("seed", "unknown"),
         "fitted to": f"{named} classes, from {config.get('labels')}" if named else "pictures without classes",
         "kind": f"`{type(perturbation).__name__}`, working size {perturbation.size} pixels",
         **_measured(perturbation),

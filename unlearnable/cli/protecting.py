@@ -149,7 +149,7 @@ def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place
     text += (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"{_CLASSES.get(done.labels, '')}{_renamed(done)}{guessed}"
+        f"{_CLASSES.get(done.labels, '')}{_renamed(done, args.format)}{guessed}"
         f"to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
     if done.signalled is not None:
@@ -176,11 +176,12 @@ def _engine(name: Literal["local", "ray"]) -> "Engine":
     return on_ray
 
 
-def _renamed(done: "Summary") -> str:
+def _renamed(done: "Summary", container: str) -> str:
     if not done.renamed:
         return ""
+    now = "png" if container == "keep" else container
     said = "; files that were copied may say the old names: see docs/how-to.md" if done.copied else ""
-    return f"renamed: {done.renamed} of {done.protected} pictures (photo.jpg is photo.png now){said}\n"
+    return f"renamed: {done.renamed} of {done.protected} pictures (photo.jpg is photo.{now} now){said}\n"
 
 
 def _summary(done: "Summary") -> dict[str, Any]:

@@ -9,7 +9,6 @@ from unlearnable.files import Collection, Destination
 from unlearnable.files.collections.item import CARD_MARK
 from unlearnable.job.manifest import Manifest
 from unlearnable.provenance import provenance
-from unlearnable.recorded import recorded
 from unlearnable.run import Run, write_atomically
 from unlearnable.visibility import NOTICEABLE
 
@@ -77,6 +76,8 @@ def changed_by(manifest: Path) -> dict[str, Any]:
 
 def _effect(method: str, protection: str) -> str:
     """What the records say of the method: of other pictures, and of who undoes it."""
+    from unlearnable.recorded import recorded  # with all adversaries, which a job without a card need not load
+
     known = recorded(method, protection)
     if known is None or known.found is None:
         return "Nothing is on record of this method."

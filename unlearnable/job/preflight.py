@@ -140,6 +140,8 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
             said.append("what SRC holds beside its pictures (labels, columns, arrays) has changed")
         elif isinstance(before, dict) and isinstance(after, dict):
             said += _differences(before, after)
+        elif key == "method":
+            said.append(f"method was {_called(before)}, is now {_called(after)}")
         elif key in ("signals", "C2PA"):
             said.append(f"it was {'with' if before else 'without'} {key}, is now {'with' if after else 'without'}")
         elif key == "eps":
@@ -147,3 +149,8 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
         else:
             said.append(f"{key} was {before}, is now {after}")
     return said
+
+
+def _called(method: Any) -> str:
+    """What a method of a job is called: the name, or that it was fitted, with the first digits of its digest."""
+    return str(method["name"] if isinstance(method, dict) else method)[:20]

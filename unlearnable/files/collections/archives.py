@@ -26,6 +26,7 @@ from unlearnable.files.collections.item import (
     member_item,
     parent_label,
 )
+from unlearnable.files.formats import identify, is_picture_name
 from unlearnable.files.refused import Refused, refusing
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -83,7 +84,10 @@ class Zip(Packable):
         check_item(item)
         info = self._members[item.name]
         with self._lock, refusing("cannot be read from the archive"), self._file.open(info) as member:
-            data = member.read(MAX_BYTES + 1)  # the declared size may be a lie
+            data = member.read(BLOCK)
+            if is_picture_name(item.name):
+                identify(data, item.name)  # a bomb that is no picture need not be unpacked to be refused
+            data += member.read(MAX_BYTES + 1 - len(data))  # the declared size may be a lie
         check_size(len(data))
         return data
 
