@@ -47,8 +47,8 @@ def page() -> str:
     return (
         f"The first picture is protected {start['first_picture']:.0f} s after the start, the page is there after "
         f"{start['page']:.0f} s; {large['count']} pictures of {large['pixels'] / 1e6:.0f} megapixels "
-        f"take {large['protect_seconds']:.0f} s and {large['peak_mb']:,} MB of memory at most ({large['idle_mb']} MB before): "
-        f"{origin(record)}. `python -m benchmarks.ui` measures it again."
+        f"take {large['protect_seconds']:.0f} s and {large['peak_mb']:,} MB of memory at most ({large['idle_mb']} MB "
+        f"before): {origin(record)}. `python -m benchmarks.ui` measures it again."
     )
 
 
