@@ -85,7 +85,7 @@ class Zip(Packable):
         info = self._members[item.name]
         with self._lock, refusing("cannot be read from the archive"), self._file.open(info) as member:
             data = member.read(BLOCK)
-            if is_picture_name(item.name):
+            if len(data) == BLOCK and is_picture_name(item.name):
                 identify(data, item.name)  # a bomb that is no picture need not be unpacked to be refused
             data += member.read(MAX_BYTES + 1 - len(data))  # the declared size may be a lie
         check_size(len(data))
