@@ -12,9 +12,9 @@ import torch
 from commands import Command
 from jobs import flat, folder, job, packed, put, tree
 
-from unlearnable import FittedProtection
+from unlearnable import FittedProtection, recorded
 from unlearnable.data import ImageSet
-from unlearnable.job import fit, verify
+from unlearnable.job import card, fit, verify
 from unlearnable.perturbation import apply
 from unlearnable.pixels import LINF8
 from unlearnable.protections import protection
@@ -107,6 +107,23 @@ def test_a_data_card_says_what_the_manifest_says(tmp_path: Path, command: Comman
     archive = packed(source, tmp_path / "s.zip")
     job(archive, tmp_path / "d.zip", card=True)
     assert "5 pictures" in (tmp_path / "d.zip.README.md").read_text()
+
+
+@pytest.mark.parametrize(("strength", "reached", "said"), [
+    (0.6, {"jpeg": 0.55}, "that is no protection."),
+    (0.2, {}, "who gets most of that back was not measured."),
+    (0.2, {"jpeg": 0.3}, "no adversary that was tried gets most of it back."),
+    (0.2, dict.fromkeys("abcde", 0.6), "who gets most of that back: `a` 0.60, `b` 0.60, `c` 0.60 and 2 more."),
+])  # fmt: skip
+def test_a_card_claims_no_more_than_was_measured(
+    strength: float, reached: dict[str, float], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = {"norm": "none", "eps": "none", "dataset": "d", "model": "m"}
+    known = recorded.Recorded("x", setting, recorded.undoing(0.62, strength, reached), None)
+    monkeypatch.setattr(recorded, "recorded", lambda *_: known)
+    text = card._effect("x", "x")
+    assert text.startswith("On record for `x`, other pictures (`d`) and a small network (`m`): it learned")
+    assert text.endswith(f"0.62 unchanged; {said}")
 
 
 def test_a_card_never_takes_the_place_of_a_file(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearnable.files import Collection, Destination
 from unlearnable.files.collections.item import CARD_MARK
@@ -11,6 +11,9 @@ from unlearnable.job.manifest import Manifest
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 from unlearnable.visibility import NOTICEABLE
+
+if TYPE_CHECKING:
+    from unlearnable.recorded import Undoing
 
 NAME = "README.md"
 NAMED = 3  # so many adversaries are named
@@ -82,18 +85,24 @@ def _effect(method: str, protection: str) -> str:
     if known is None or known.found is None:
         return "Nothing is on record of this method."
     found, setting = known.found, known.setting
-    strength = " ".join(str(setting[name]) for name in ("norm", "eps") if setting.get(name))
-    beaten = ", ".join(f"`{name}` {reached:.2f}" for name, reached in list(found.undone.items())[:NAMED])
-    left = "" if len(found.undone) <= NAMED else f" and {len(found.undone) - NAMED} more"
+    strength = "" if setting["norm"] == "none" else f" ({setting['norm']} {setting['eps']})"
     return (
-        f"On record for `{known.named}` ({strength}), other pictures (`{setting['dataset']}`) and a small network "
-        f"(`{setting['model']}`): it learned {found.standard:.2f} of them, {found.clean:.2f} unchanged; "
-        + (
-            f"who gets most of that back: {beaten}{left}."
-            if beaten
-            else "no adversary that was tried gets most of it back."
-        )
+        f"On record for `{known.named}`{strength}, other pictures (`{setting['dataset']}`) and a small network "
+        f"(`{setting['model']}`): it learned {found.standard:.2f} of them, {found.clean:.2f} unchanged; {_back(found)}."
     )
+
+
+def _back(found: "Undoing") -> str:
+    """Who gets back what the method took, the worst for the owner first."""
+    if not found.hindered:
+        return "that is no protection"
+    if not found.tried:
+        return "who gets most of that back was not measured"
+    if not found.undone:
+        return "no adversary that was tried gets most of it back"
+    first = ", ".join(f"`{name}` {reached:.2f}" for name, reached in list(found.undone.items())[:NAMED])
+    more = len(found.undone) - NAMED
+    return f"who gets most of that back: {first}" + (f" and {more} more" if more > 0 else "")
 
 
 def _is_card(place: Path) -> bool:

@@ -30,6 +30,11 @@ class Undoing:
     withstood: dict[str, float]
 
     @property
+    def tried(self) -> bool:
+        """Whether anybody but ordinary training was measured."""
+        return bool(self.undone or self.partly or self.withstood)
+
+    @property
     def hindered(self) -> bool:
         """Whether ordinary training learned noticeably less."""
         return self.clean - self.standard >= LEAST_EFFECT
