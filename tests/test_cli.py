@@ -110,6 +110,7 @@ def test_the_default_method_in_help_is_that_of_the_job(command: Command) -> None
         (["protect", "--", "-a", "b", "--quiet"], "--quiet stands after --: flags come before it"),
         (["authorise", "train", "b", "nowhere", "o"], "PROTECTED 'nowhere' is neither a file nor a folder"),
         (["tables", "nowhere"], "nowhere"),
+        (["fit", "lsp", "s3://me:secret@bucket/x", "o"], "SRC 's3://bucket/x' is an address"),
         (
             ["fit", "lsp", "s3://bucket/x", "o"],
             "SRC 's3://bucket/x' is an address, and this reads places of this machine",

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+import unlearnable.protections  # noqa: F401 - what each of them fits becomes known to `perturbation.load`
 from unlearnable import __version__
 from unlearnable import perturbation as perturbations
 from unlearnable.data import ImageSet
@@ -37,8 +38,6 @@ class FittedProtection:
     ) -> "FittedProtection":
         """What `fit` or `save_pretrained` wrote into a folder; or hf://owner/name from the hub, at a revision, and with
         local_files_only from its cache alone. Raises ValueError where there is none that can be read."""
-        import unlearnable.protections  # noqa: F401 - what each of them fits becomes known to `perturbation.load`
-
         if not str(folder).startswith(HUB):
             return cls(*perturbations.load(Path(folder)))
         hub, name = _hub(str(folder)), str(folder).removeprefix(HUB)

@@ -74,8 +74,6 @@ def _verb(name: str, words: list[str]) -> int:
     words = kind_first(words) if verb.kinds else words
     asked = parser(name, verb.about, lambda made: verb.flags(made, words[0] if words else ""))
     args = parse(asked, words)
-    if unnamed := [one.metavar for one in asked._actions if not one.option_strings and args.get(one.dest) == ""]:
-        raise UsageError(f"{unnamed[0]} is empty: an empty name would be the folder you are in, which is written as .")
     with contextlib.redirect_stdout(sys.stderr), listening(args.quiet) as listener:  # stdout is the answer's alone
         from unlearnable.run import Run, ranks
 

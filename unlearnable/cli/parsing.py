@@ -81,6 +81,9 @@ def parse(made: Parser, argv: Sequence[str]) -> Namespace:
         if not isinstance(args[flag], bool):  # a text would count as true: "false" too
             name = "--" + flag.replace("_", "-")
             raise UsageError(f"{name} must be true or false in a recipe, without quotes, got {args[flag]!r}")
+    for place, called in made.places.items():
+        if args[place] == "":
+            raise UsageError(f"{called} is empty: an empty name would be the folder you are in, which is written as .")
     return args
 
 

@@ -56,16 +56,17 @@ class LSP(Checked):
     def fit(self, data: ImageSet, run: Run) -> "Patches":
         """A vertex of a hypercube and a covariance for each class, as scikit-learn's make_classification has them."""
         features, classes = _features(data.size, self.patch), len(data.classes)
-        self._check(data.size, features, classes)
+        self._check(data.size, classes)
         rng = run.rng("lsp-classes")
         centres = _distinct_signs(classes, features, rng) * self.class_sep
         spread = torch.rand(classes, features, features, generator=rng) * 2 - 1
         return Patches(centres, spread, data.size, self.patch, self.overdrive * self.budget.eps, run.seed)
 
-    def _check(self, size: int, features: int, classes: int) -> None:
+    def _check(self, size: int, classes: int) -> None:
         """Raises ValueError, with a patch that would do, where patches tell fewer classes apart or fill the memory."""
-        if 2 ** min(features, 30) < classes:
-            finer = (patch for patch in range(self.patch - 1, 0, -1) if 2 ** min(_features(size, patch), 30) >= classes)
+        features, wanted = _features(size, self.patch), (classes - 1).bit_length()
+        if features < wanted:
+            finer = (patch for patch in range(self.patch - 1, 0, -1) if _features(size, patch) >= wanted)
             fits = next(finer, None)
             raise ValueError(
                 f"{features} patches tell {2**features} classes apart at most, here are {classes}: "

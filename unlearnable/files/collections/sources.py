@@ -1,9 +1,9 @@
 """The one place that chooses a format: by what the path is, what its name promises, and which names a folder holds."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
+from unlearnable.addresses import is_address, shown
 from unlearnable.files.collections import shards
 from unlearnable.files.collections.cifar import Cifar
 from unlearnable.files.collections.collection import Collection, Packable
@@ -15,7 +15,6 @@ from unlearnable.files.copying import UNSEEN
 
 FOLDERS = (Dataset, Cifar, shards.Shards)
 FILES: dict[str, type[Packable]] = {**shards.SUFFIXES, ".npz": Npz}
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+:)/(.*)")
 _SRC = "SRC"  # what every format calls the path, unless the caller says otherwise
 _PICKLES = "is CIFAR as Python pickles, which are never opened: take cifar-10-binary.tar.gz, unpacked"
 
@@ -39,12 +38,11 @@ def _opened(path: Path) -> Collection:
             return kind(path)
         if path.is_dir():
             return _folder(path)
-        if address := _ADDRESS.match(str(path)):
-            whole = f"{address[1]}//{address[2]}"  # a path has one slash of two
-            raise ValueError(
-                f"SRC {whole!r} is an address, and this reads places of this machine: fetch it and name that"
-            )
         if not path.is_file():
+            address = str(path).replace(":/", "://", 1)  # a path has one slash of two
+            if is_address(address):
+                here = "is an address, and this reads places of this machine: fetch it and name that"
+                raise ValueError(f"SRC {shown(address)!r} {here}")
             raise ValueError(f"SRC {str(path)!r} is neither a file nor a folder: check the path")
         return Folder(path, (Item(path.name),))
     except OSError as error:

@@ -53,13 +53,13 @@ def blank_jpegs(blob: bytes) -> bytes:
     """The blob, same length, with each JPEG in it (previews in maker notes) turned to zeros."""
     out, at = bytearray(blob), 0
     while found := _JPEG.search(out, at):
-        end = _jpeg_end(out, found.start())
+        end = jpeg_end(out, found.start())
         out[found.start() : end] = bytes(end - found.start())
         at = end
     return bytes(out)
 
 
-def _jpeg_end(data: bytes | bytearray, start: int) -> int:
+def jpeg_end(data: bytes | bytearray, start: int) -> int:
     """Just after the end marker of the JPEG at `start`; the end of the data where there is none."""
     at = start + 2
     while at + 4 <= len(data) and data[at : at + 1] == b"\xff" and data[at : at + 2] != b"\xff\xda":

@@ -1,7 +1,6 @@
 """Opens one picture with Pillow, refuses what would not survive, and decides in which mode and format it is written."""
 
 import importlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from unlearnable.files.formats import Container, Target
 from unlearnable.files.pictures import tiff
+from unlearnable.files.pictures.metadata import jpeg_end
 from unlearnable.files.refused import Refused, pillow_silence, refusing
 
 MAX_PIXELS = 178_956_970
@@ -23,9 +23,6 @@ _MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "I
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "LA": "LA", "RGBA": "RGBA"}
 DEFLATE = "tiff_adobe_deflate"
 _COMPRESSIONS = {"raw": "raw", "tiff_lzw": "tiff_lzw", "packbits": "packbits"}
-
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # of a JPEG: neither a stuffed byte nor a restart within a scan
-_TEM, _EOI = 0x01, 0xD9  # markers without a length
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +108,8 @@ def _frames(image: Image.Image, kind: str) -> list[str]:
 
 def _behind(data: bytes, kind: str) -> list[str]:
     """What lies behind the end of a JPEG, such as the film of a moving picture: no part of the picture."""
-    left = len(data) - _end_of_jpeg(data) if kind == "JPEG" else 0
+    left = len(data) - jpeg_end(data, 0) if kind == "JPEG" else 0
     return [f"{left:,} bytes behind the picture's end are left out"] if left else []
-
-
-def _end_of_jpeg(data: bytes) -> int:
-    """Where the marker that ends it ends; the end of the data where it is not found."""
-    at = 2
-    while found := _MARKER.search(data, at):
-        marker, at = data[found.end() - 1], found.end()
-        if marker == _EOI:
-            return at
-        if marker != _TEM:
-            at += int.from_bytes(data[at : at + 2], "big")
-    return len(data)
 
 
 def _check_samples(image: Image.Image, data: bytes, kind: str) -> list[str]:
