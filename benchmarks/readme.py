@@ -5,7 +5,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,7 @@ def _minutes(records: Sequence[Result]) -> str:
 
 def heat() -> str:
     """The picture that the page begins with."""
-    listed, _ = _faced()
-    (grid,) = tables.matrix(tables.read(RESULTS / "quick", listed), listed)
+    grid = _faced().grid
     return (
         f"![{grid.caption}: adversaries by protections](docs/results/matrix-1.svg)\n\n"
         f"*What a network still learns ({grid.caption}): a column is a protection, a row somebody who tries to learn "
@@ -75,26 +75,45 @@ def heat() -> str:
 
 def matrix() -> str:
     """Of every protection the adversary that gets most, and where the page with the figures lies."""
-    listed, waiting = _faced()
-    (grid,) = tables.matrix(tables.read(RESULTS / "quick", listed), listed)
+    faced = _faced()
     return (
-        tables.worst(grid).markdown
+        tables.worst(faced.grid).markdown
         + "\n\n[All numbers](docs/results/tables.md), [accuracy by epoch](docs/results/curves-1.svg), "
         + "[how to read them](docs/reading-results.md). `unlearnable bench matrix` measures them again, "
         + "`unlearnable tables benchmarks/results/quick --suite matrix --out page/` draws the page."
-        + _missing(waiting, "Against less than half of the adversaries so far")
+        + _missing(faced.waiting, "Against less than half of the adversaries so far")
     )
 
 
-def _faced() -> tuple[list[Cell], list[str]]:
-    """The cells of the matrix whose protection was measured against half of the adversaries, and the other protections:
-    what has one number in a column of dashes says nothing yet.
+@dataclass(frozen=True)
+class Faced:
+    """cells, records: those of the matrix whose protection was measured against half of the adversaries; waiting: the
+    other protections, since one number in a column of dashes says nothing yet.
     """
-    listed = suites.cells("matrix", "quick")
-    adversaries = {cell.adversary for cell in listed}
-    counts = Counter(record.cell.protection for record in tables.read(RESULTS / "quick", listed))
-    waiting = [cell.protection for cell in listed if counts[cell.protection] < len(adversaries) / 2]
-    return [cell for cell in listed if cell.protection not in waiting], waiting
+
+    cells: list[Cell]
+    records: list[Result]
+    waiting: list[str]
+
+    @property
+    def grid(self) -> tables.Grid:
+        """The matrix."""
+        (grid,) = tables.matrix(self.records, self.cells)
+        return grid
+
+
+@cache
+def _faced() -> Faced:
+    cells = suites.cells("matrix", "quick")
+    records = tables.read(RESULTS / "quick", cells)
+    counts = Counter(record.cell.protection for record in records)
+    half = len({cell.adversary for cell in cells}) / 2
+    shown = {name for name, count in counts.items() if count >= half}
+    return Faced(
+        [cell for cell in cells if cell.protection in shown],
+        [record for record in records if record.cell.protection in shown],
+        [cell.protection for cell in cells if cell.protection not in shown],
+    )
 
 
 def survived() -> str:
@@ -172,10 +191,9 @@ def filled(name: str) -> str:
 
 def drawn() -> dict[Path, str]:
     """The matrix as heat map, curves and table: the texts of docs/results."""
-    listed, _ = _faced()
-    records = tables.read(RESULTS / "quick", listed)
-    figures = {f"{name}.svg": text for name, text in tables.figures(records, listed).items()}
-    figures["tables.md"] = f"# The matrix\n\n{tables.render(RESULTS / 'quick', listed)}\n"
+    faced = _faced()
+    figures = {f"{name}.svg": text for name, text in tables.figures(faced.records, faced.cells).items()}
+    figures["tables.md"] = f"# The matrix\n\n{tables.render(RESULTS / 'quick', faced.cells)}\n"
     return {ROOT / "docs" / "results" / name: text for name, text in figures.items()}
 
 

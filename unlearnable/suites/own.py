@@ -41,7 +41,7 @@ def main(tier: str) -> list[Cell]:
 
 def matrix(tier: str) -> list[Cell]:
     """Every protection and clean images against every adversary that needs labels, one seed. Learners without labels
-    cost half an hour each and have a suite of their own.
+    take far longer and have a suite of their own.
     """
     return [_cell(tier, method, adversary, 0) for adversary in _labelled() for method in (CLEAN, *MATRIX)]
 
