@@ -107,6 +107,22 @@ def test_a_data_card_says_what_the_manifest_says(tmp_path: Path, command: Comman
     archive = packed(source, tmp_path / "s.zip")
     job(archive, tmp_path / "d.zip", card=True)
     assert "5 pictures" in (tmp_path / "d.zip.README.md").read_text()
+    job(archive, tmp_path / "d.zip", card=True, overwrite=True)
+
+
+@pytest.mark.parametrize(("pictures", "said"), [
+    (0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "1B<n<10B"), (10**15, "100B<n<1T"),
+])  # fmt: skip
+def test_the_hub_of_data_sets_can_read_a_card(
+    tmp_path: Path, pictures: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    changed = card.changed
+    monkeypatch.setattr(card, "changed", lambda manifest: changed(manifest) | {"pictures": pictures})
+    job(folder(tmp_path / "src"), tmp_path / "dst", card=True)
+    read = hub.DatasetCard.load(tmp_path / "dst/README.md")
+    assert read.data.to_dict() == {"tags": ["unlearnable-examples"], "size_categories": [said]}
+    assert read.text.lstrip().startswith("# Data card")
 
 
 @pytest.mark.parametrize(("strength", "reached", "said"), [

@@ -86,7 +86,9 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
         (tmp_path / "nowhere", tmp_path / "dst", "neither a file nor a folder"), (source, source, "is SRC itself"),
         (source, source / "inside", "inside each other"), (source, tmp_path, "inside each other"),
         (source, a_file, "must be a folder"), (source, a_file / "below", "is a file"), (source, full, "not empty"),
-        (empty, tmp_path / "dst", "holds no pictures"), (source, Path("/proc/unlearnable"), "cannot be written"),
+        (empty, tmp_path / "dst", "holds no pictures, it is empty"),
+        (full, tmp_path / "dst", r"holds no pictures, none of its files ends in \.jpg"),
+        (source, Path("/proc/unlearnable"), "cannot be written"),
     ]  # fmt: skip
     for src, dst, said in cases:
         with pytest.raises(ValueError, match=said) as error:

@@ -74,15 +74,18 @@ def open_to_others() -> set[str]:
 def test_stopped_on_ray_it_goes_on_alone_and_nobody_could_reach_it(tmp_path: Path) -> None:
     source = folder(tmp_path / "src", 40, lambda number: crop(number, 200, 150))
     protect(Job(source, tmp_path / "alone", "lsp"), RUN)
-    before, reached = open_to_others(), []
+    before, stages, reached = open_to_others(), [], []
 
     def watch(event: Progress) -> None:
-        reached.append(open_to_others() - before)
+        stages.append(event.stage)
+        if event.stage == "protect":
+            reached.append(open_to_others() - before)
 
     run = Run(device="cpu", precision="fp32", listener=watch, cancelled=lambda: bool(reached))
     with pytest.raises(Cancelled):
         protect(Job(source, tmp_path / "many", "lsp"), run, on_ray)
     assert reached[0] == set()
+    assert list(dict.fromkeys(stages)) == ["start ray", "start workers", "protect"], "it takes long, and says so"
     protect(Job(source, tmp_path / "many", "lsp", resume=True), RUN)
     assert tree(tmp_path / "many") == tree(tmp_path / "alone")
 

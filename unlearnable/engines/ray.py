@@ -37,6 +37,7 @@ _EACH = 8  # files that a worker is given at once
 _TRIES = 3  # workers that a file may kill before it is given up
 _PATIENCE = 5.0  # seconds for a cluster to answer
 _STORE = 80 << 20  # bytes: names and outcomes only
+_STARTING, _HIRING = "start ray", "start workers"
 _USERS = "UNLEARNABLE_USERS_HOME"  # what HOME was, for workers of a cluster that was started with another
 
 Done = list[tuple[Row, Outcome]]
@@ -70,14 +71,19 @@ def on_ray(job: Job, worker: Worker, rows: Iterable[Row], run: Run) -> Generator
     A worker that dies is replaced and its files are done again; a file that kills its worker every time is `failed`.
     Raises ValueError where Ray is missing, its cluster cannot be reached, or no worker can open the job's places.
     """
+    run.report(_STARTING, 0, 1)
     with _cluster() as ray:
+        run.report(_STARTING, 1, 1)
         hired, there = ray.remote(num_cpus=1)(Hand), _from_anywhere(job)
         crew = Crew(ray, lambda: hired.remote(there), max(1, int(ray.cluster_resources().get("CPU", 1))))
-        waiting = _parts(rows)
+        waiting, begun = _parts(rows), 0
         try:
             while crew.take(waiting):
                 if run.cancelled():
                     raise Cancelled("stopped: what was done is kept, resume to go on")
+                if begun < crew.size:
+                    begun = min(crew.begun, crew.size)
+                    run.report(_HIRING, begun, crew.size)
                 yield from crew.next()
         finally:
             crew.dismiss()
@@ -109,6 +115,7 @@ class Crew:
         self._again: deque[list[Row]] = deque()
         self._killed = Counter[int]()  # workers, by the number of the file
         self._problem = ""
+        self.begun = 0  # workers that said that they can work, those that died since among them
         for _ in range(self.size):
             self._hire()
 
@@ -150,6 +157,7 @@ class Crew:
         if problem:  # another on the same machine would fare no better: the others do its work
             self._problem = problem
         else:
+            self.begun += 1
             self._idle.append(hand)
         return []
 

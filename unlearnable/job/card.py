@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnable.files import Collection, Destination
-from unlearnable.files.collections.item import CARD_MARK
+from unlearnable.files.collections.item import CARD, CARD_MARK, is_card
 from unlearnable.job.manifest import Manifest
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
@@ -15,25 +15,24 @@ from unlearnable.visibility import NOTICEABLE
 if TYPE_CHECKING:
     from unlearnable.recorded import Undoing
 
-NAME = "README.md"
 NAMED = 3  # so many adversaries are named
 
 
 def place_of(destination: Destination) -> Path:
     """README.md in a folder, NAME.README.md beside one file."""
     packing, path = destination.packing, destination.path
-    return path / NAME if packing is None or packing.folder else path.with_name(f"{path.name}.{NAME}")
+    return path / CARD if packing is None or packing.folder else path.with_name(f"{path.name}.{CARD}")
 
 
 def check(destination: Destination, source: Collection) -> None:
     """Raises ValueError where another file stands, or will stand, at the card's place."""
     place = place_of(destination)
     inside = place.parent == destination.path
-    own = source.path / NAME  # of a data set it is no item
-    named = any(item.name.casefold() == NAME.casefold() for item in source.items)
-    if inside and (named or (own.is_file() and not _is_card(own))):
-        raise ValueError(f"SRC holds a {NAME} of its own, where the card would go: leave the card out, or rename it")
-    if place.exists() and not _is_card(place):
+    own = source.path / CARD  # of a data set it is no item
+    named = any(item.name.casefold() == CARD.casefold() for item in source.items)
+    if inside and (named or (own.is_file() and not is_card(own))):
+        raise ValueError(f"SRC holds a {CARD} of its own, where the card would go: leave the card out, or rename it")
+    if place.exists() and not is_card(place):
         raise ValueError(
             f"{str(place)!r} is there, where the card would go, and is none: leave the card out, or move it"
         )
@@ -41,12 +40,12 @@ def check(destination: Destination, source: Collection) -> None:
 
 def is_there(destination: Destination) -> bool:
     """Did an earlier run write one?"""
-    return _is_card(place_of(destination))
+    return is_card(place_of(destination))
 
 
 def remove(destination: Destination) -> None:
     """The card of an earlier job goes, and nothing else."""
-    if _is_card(place_of(destination)):
+    if is_card(place_of(destination)):
         place_of(destination).unlink()
 
 
@@ -54,7 +53,7 @@ def write(destination: Destination, manifest: Manifest, about: Mapping[str, obje
     """Writes the card where it is wanted, and again where an earlier run of the job wrote one.
 
     about: method and budget, by the names that people know them by."""
-    if wanted or _is_card(place_of(destination)):
+    if wanted or is_card(place_of(destination)):
         found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0]}
         made = manifest.get("made") or {}
         found["effect"] = _effect(made.get("method", ""), made.get("protection", ""))
@@ -105,26 +104,34 @@ def _back(found: "Undoing") -> str:
     return f"who gets most of that back: {first}" + (f" and {more} more" if more > 0 else "")
 
 
-def _is_card(place: Path) -> bool:
-    try:
-        with open(place, "rb") as file:
-            return file.read(len(CARD_MARK)) == CARD_MARK
-    except OSError:
-        return False
-
-
 def _text(found: dict[str, Any], origin: dict[str, Any]) -> str:
     mean, lowest = found["psnr_mean"], found["psnr_lowest"]
     psnr = "unchanged" if mean is None else f"{mean} dB on average, {lowest} dB at the lowest"
     said = {name: origin[name] for name in ("version", "date", "commit")}  # not the command: it may name private places
     done = _CHANGED if found["max_abs_delta"] else _UNCHANGED
-    return _CARD.format(**found | said, mark=CARD_MARK.decode(), psnr=psnr, done=done)
+    return _CARD.format(
+        **found | said, mark=CARD_MARK.decode(), psnr=psnr, done=done, category=_category(found["pictures"])
+    )
+
+
+def _category(count: int) -> str:
+    """How many, in the words of the Hugging Face hub."""
+    if count < 1000:
+        return "n<1K"
+    low = min(len(str(count)) - 1, 11)
+    return f"{_short(low)}<n<{_short(low + 1)}"
+
+
+def _short(power: int) -> str:
+    return f"{10 ** (power % 3)}{'_KMBT'[power // 3]}"
 
 
 _CHANGED = "changed a little by their owner so that training on them costs more"
 _UNCHANGED = "none of which was changed"
 _CARD = """\
-{mark}
+{mark}tags: [unlearnable-examples]
+size_categories: ["{category}"]
+---
 # Data card
 
 {pictures} pictures, {done}. Labels and other files are as they were.

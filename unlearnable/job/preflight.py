@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unlearnable.files import BOOKKEEPING, Destination, kind_of
+from unlearnable.files.collections.item import CARD
 from unlearnable.files.destination import behind, lost
 from unlearnable.job import card
 from unlearnable.job.manifest import FILE, Damaged, Manifest
@@ -97,7 +98,7 @@ def known(destination: Destination, opened: Manifest | None = None) -> set[str]:
     """What an earlier run put into the folder at DST: its manifest says so, and a card says what it is.
 
     opened: that manifest, where it is open for writing already."""
-    names = {card.NAME} if card.is_there(destination) else set[str]()
+    names = {CARD} if card.is_there(destination) else set[str]()
     if opened is not None:
         return names | set(opened.get(THERE) or ())
     if manifest_of(destination).exists():

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from unlearnable.files.collections.arrays import Arrays, Stack
 from unlearnable.files.collections.collection import Staged
 from unlearnable.files.collections.digests import digest
-from unlearnable.files.collections.folder import inside, is_card
-from unlearnable.files.collections.item import BOOKKEEPING
+from unlearnable.files.collections.folder import inside
+from unlearnable.files.collections.item import BOOKKEEPING, is_card
 from unlearnable.files.copying import check_copy
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.refused import Refused

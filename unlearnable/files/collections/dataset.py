@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from unlearnable.files.collections.collection import Collection, Packable, Staged
 from unlearnable.files.collections.digests import digest
-from unlearnable.files.collections.folder import Folder, inside, is_card, listed
-from unlearnable.files.collections.item import BOOKKEEPING, Item
+from unlearnable.files.collections.folder import Folder, inside, listed
+from unlearnable.files.collections.item import BOOKKEEPING, Item, is_card
 from unlearnable.files.collections.parts import Parts, staged_of
 from unlearnable.files.collections.tables import Rows, pyarrow
 from unlearnable.files.copying import inspected

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from unlearnable.files.collections.item import BLOCK, BOOKKEEPING, CARD_MARK, Item, check_item, check_size, parent_label
+from unlearnable.files.collections.item import BLOCK, BOOKKEEPING, Item, check_item, check_size, parent_label
 from unlearnable.files.refused import Refused
 
 
@@ -80,14 +80,6 @@ def inside(root: Path, file: Path) -> Path:
     if not _below(os.path.realpath(root), os.path.realpath(file)):
         raise ValueError(f"SRC {str(file)!r} is a {_LEADS_OUT}: put what it points at in its place")
     return file
-
-
-def is_card(file: Path) -> bool:
-    """Is it a data card that `protect --card` wrote?"""
-    if file.name.casefold() != "readme.md" or not file.is_file():
-        return False
-    with open(file, "rb") as opened:
-        return opened.read(len(CARD_MARK)) == CARD_MARK
 
 
 def _below(real_root: str, target: str) -> bool:

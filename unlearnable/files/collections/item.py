@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from unlearnable.files.refused import Refused
 
@@ -10,8 +11,9 @@ BOOKKEEPING = ".unlearnable"
 MAX_BYTES = 2 << 30
 """No single file above this is read into memory."""
 
-CARD_MARK = b"<!-- data card by unlearnable -->"
-"""How a data card begins: the program's own file too, though it lies among those of the collection."""
+CARD_MARK = b"---\n# data card by unlearnable\n"
+"""How a data card begins, a comment of its YAML: the program's own file too, though among those of the collection."""
+CARD = "README.md"
 
 BLOCK = 1 << 20
 """How much is read at once of a file that is passed on."""
@@ -26,6 +28,17 @@ class Item:
 
     name: str
     problem: str | None = None
+
+
+def is_card(file: Path) -> bool:
+    """Is it a data card that `protect --card` wrote, in a folder or beside a file?"""
+    if not file.name.casefold().endswith(CARD.casefold()) or not file.is_file():
+        return False
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(len(CARD_MARK)) == CARD_MARK
+    except OSError:
+        return False
 
 
 def check_item(item: Item) -> None:
