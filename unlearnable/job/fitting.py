@@ -192,9 +192,7 @@ def pictures_of(source: Collection) -> list[Item]:
     """
     pictures = [item for item in source.items if is_picture_name(item.name)]
     if not pictures:
-        held = (
-            f"none of its {len(source.items)} files ends in .jpg, .png or the like" if source.items else "it is empty"
-        )
+        held = "none of its files ends in .jpg, .png or the like" if source.items else "it is empty"
         raise ValueError(f"SRC {str(source.path)!r} holds no pictures, {held}: check the path")
     return pictures
 
