@@ -166,7 +166,7 @@ def test_what_networks_learn_with_intervals(command: Command, tmp_path: Path) ->
     job(source, tmp_path / "dst")
     ended = command(
         "report", source, "dst", "--test", test, "--epochs", "1", "--seeds", "2", "--adversaries", "grayscale",
-        "--quiet", "--out", "rep",
+        "--quiet", "--out", "rep", "--card",
     )  # fmt: skip
     assert ended.code == 0
     found = json.loads((tmp_path / "rep" / "report.json").read_text())["learnability"]
@@ -177,6 +177,13 @@ def test_what_networks_learn_with_intervals(command: Command, tmp_path: Path) ->
             assert row[name]["low"] <= row[name]["mean"] <= row[name]["high"]
     assert "Intervals are of 95%, over 2 seeds and 50 test images" in ended.out
     assert "Measured here, with `cnn`: ordinary training gets" in ended.out
+    card = (tmp_path / "dst" / "README.md").read_text()
+    row = found["rows"][1]
+    reached = [f"{row[key]['mean']:.3f} ({row[key]['low']:.3f} to" for key in ("clean", "protected")]
+    assert re.search(rf"\| `grayscale` \| `cnn` \| {re.escape(reached[0])} .* {re.escape(reached[1])} ", card)
+    assert "on 50 test pictures that were not changed, after training on 60 of these" in card.replace("Accuracy ", "")
+    assert "On record for `lsp`" in card
+    assert command("verify", source, "dst").code == 0
     one = command("report", source, "dst", "--test", test, "--epochs", "1", "--seeds", "1", "--quiet")
     assert "one seed says nothing of how far two trainings differ" in one.out
     (tmp_path / "dst" / "3" / next((tmp_path / "dst" / "3").iterdir()).name).write_bytes(b"other")
@@ -218,6 +225,10 @@ def test_what_it_refuses(done: tuple[Path, Path], command: Command, tmp_path: Pa
     for flag, value in {"adversaries": "jpeg", "models": "lenet", "seeds": "2", "size": "9", "epochs": "1"}.items():
         said = refused(command(*ask, f"--{flag}", value))
         assert f"--{flag} is for networks, which are tested on other pictures: --test TEST names those" in said
+    assert "--card is for networks" in refused(command(*ask, "--card"))
+    mine = put(dst / "README.md", b"mine")
+    assert "where the card would go, and is none" in refused(command(*ask, "--card", "--test", source))
+    assert mine.read_bytes() == b"mine"
     assert "adversary must be one of" in refused(command(*ask, "--test", source, "--adversaries", "wizard"))
     assert "model must be one of" in refused(command(*ask, "--test", source, "--models", "wizard"))
     assert "seeds must be 1 or more" in refused(command(*ask, "--test", source, "--seeds", "0"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unlearnable.run import Run
 
 
-_TRIAL = {"adversaries": None, "models": "cnn", "seeds": 3, "size": None, "epochs": None}
+_TRIAL = {"adversaries": None, "models": "cnn", "seeds": 3, "size": None, "epochs": None, "card": False}
 """The flags that say who trains, with their defaults."""
 
 
@@ -33,6 +33,7 @@ def report_flags(parser: Parser, first: str) -> None:
     parser.add_argument("--seeds", type=int, default=_TRIAL["seeds"], help="how often each of them trains")
     parser.add_argument("--size", type=int, help="side in training; by default the first picture's, 64 at most")
     parser.add_argument("--epochs", type=int, help="instead of the adversary's own number")
+    parser.add_argument("--card", action="store_true", help="write the data card of DST, with what they learned")
     parser.add_argument("--pictures", type=int, default=100, help="on how many SSIM and what survives are measured")
 
 
@@ -53,6 +54,8 @@ def report(args: Namespace, run: "Run") -> Answer:
     found = proof.gather(proof.Wanted(source, destination, trial, args.pictures), run)
     signed = None if out is None else proof.write(found, destination, out, args.key and Path(args.key))
     text = proof.markdown(found).encode(errors="backslashreplace").decode()
+    if args.card:
+        text += f"\nthe data card says so: {proof.write_card(found, destination, run)}"
     if out is not None:
         by = "nobody: --key KEY.pem does" if signed is None else f"the key {signed}"
         text += f"\nas a page: {out / 'report.html'}; signed by {by}"
@@ -80,6 +83,8 @@ def _check(args: Namespace, source: Path, destination: Path, out: Path | None) -
         from unlearnable.authorisation.keys import private_key
 
         private_key(Path(args.key))
+    if args.card:
+        proof.check_card(destination)
     if out is not None:
         folder_out(out, {"SRC": source, "DST": destination})
         proof.check_out(out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unlearnable.files import Collection, Destination
 from unlearnable.files.collections.item import CARD, CARD_MARK, is_card
 from unlearnable.job.manifest import Manifest
+from unlearnable.pixels import Budget
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 from unlearnable.visibility import NOTICEABLE
@@ -20,8 +21,12 @@ NAMED = 3  # so many adversaries are named
 
 def place_of(destination: Destination) -> Path:
     """README.md in a folder, NAME.README.md beside one file."""
-    packing, path = destination.packing, destination.path
-    return path / CARD if packing is None or packing.folder else path.with_name(f"{path.name}.{CARD}")
+    packing = destination.packing
+    return _place(destination.path, packing is None or packing.folder)
+
+
+def _place(path: Path, folder: bool) -> Path:
+    return path / CARD if folder else path.with_name(f"{path.name}.{CARD}")
 
 
 def check(destination: Destination, source: Collection) -> None:
@@ -32,6 +37,15 @@ def check(destination: Destination, source: Collection) -> None:
     named = any(item.name.casefold() == CARD.casefold() for item in source.items)
     if inside and (named or (own.is_file() and not is_card(own))):
         raise ValueError(f"SRC holds a {CARD} of its own, where the card would go: leave the card out, or rename it")
+    _check_free(place)
+
+
+def check_card(destination: Path) -> None:
+    """Raises ValueError where another file stands at the card's place of what `protect` wrote."""
+    _check_free(_place(destination, destination.is_dir()))
+
+
+def _check_free(place: Path) -> None:
     if place.exists() and not is_card(place):
         raise ValueError(
             f"{str(place)!r} is there, where the card would go, and is none: leave the card out, or move it"
@@ -49,15 +63,45 @@ def remove(destination: Destination) -> None:
         place_of(destination).unlink()
 
 
-def write(destination: Destination, manifest: Manifest, about: Mapping[str, object], run: Run, wanted: bool) -> None:
-    """Writes the card where it is wanted, and again where an earlier run of the job wrote one.
+def write(destination: Destination, manifest: Manifest, run: Run, wanted: bool) -> None:
+    """Writes the card where it is wanted, and again where an earlier run of the job wrote one."""
+    place = place_of(destination)
+    if wanted or is_card(place):
+        _put(place, manifest, _UNMEASURED, run)
 
-    about: method and budget, by the names that people know them by."""
-    if wanted or is_card(place_of(destination)):
-        found = changed(manifest) | {"flat": manifest.showing(NOTICEABLE, 1)[0]}
-        made = manifest.get("made") or {}
-        found["effect"] = _effect(made.get("method", ""), made.get("protection", ""))
-        write_atomically(place_of(destination), _text(found | dict(about), provenance(run)).encode())
+
+def write_measured(destination: Path, manifest: Path, learned: Mapping[str, Any], run: Run) -> Path:
+    """Writes the card of what `protect` wrote, and gives its place. learned: what networks learned from it, as
+    "learnability" is in a report. Raises ValueError as `check_card`."""
+    check_card(destination)
+    place = _place(destination, destination.is_dir())
+    with closing(Manifest(manifest, writing=False)) as opened:
+        _put(place, opened, _learned(learned), run)
+    return place
+
+
+def _put(place: Path, manifest: Manifest, learned: str, run: Run) -> None:
+    made, about = manifest.get("made") or {}, manifest.get("about")
+    budget, protection = Budget(about["norm"], about["eps"]), made.get("protection", "unknown")
+    found = changed(manifest) | {
+        "method": protection, "budget": f"{budget}" if budget.norm == "none" else f"{budget.norm}, eps {budget}",
+        "flat": manifest.showing(NOTICEABLE, 1)[0], "learned": learned,
+        "effect": _effect(made.get("method", ""), protection),
+    }  # fmt: skip
+    write_atomically(place, _text(found, provenance(run)).encode())
+
+
+def _learned(found: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"| `{row['adversary']}` | `{row['model']}` | {_between(row['clean'])} | {_between(row['protected'])} |\n"
+        for row in found["rows"]
+    )
+    flags = ", ".join(f"`{flag}`" for flag in found["flags"]) or "none"
+    return _MEASURED.format(**found["sizes"], seeds=found["seeds"], rows=rows, flags=flags)
+
+
+def _between(found: Mapping[str, float]) -> str:
+    return "{mean:.3f} ({low:.3f} to {high:.3f})".format(**found)
 
 
 def changed(manifest: Manifest) -> dict[str, Any]:
@@ -128,6 +172,18 @@ def _short(power: int) -> str:
 
 _CHANGED = "changed a little by their owner so that training on them costs more"
 _UNCHANGED = "none of which was changed"
+_UNMEASURED = """\
+From these pictures it was not measured: `unlearnable report SRC DST --test TEST --card` measures it and says it here.
+"""
+_MEASURED = """\
+Accuracy on {tests} test pictures that were not changed, after training on {images} of these at {side} px and on their
+originals; seeds: {seeds}; in brackets the interval of 95%:
+
+| who trains | network | from the originals | from these |
+|---|---|---|---|
+{rows}
+What to doubt (see the documentation of `unlearnable`): {flags}.
+"""
 _CARD = """\
 {mark}tags: [unlearnable-examples]
 size_categories: ["{category}"]
@@ -147,11 +203,14 @@ size_categories: ["{category}"]
 | other files | {copied}, as they were |
 | not among them | {failed} that could not be protected |
 
+## What networks learn from them
+
+{learned}
+{effect}
+
 ## What it does not do
 
 * It does not make training impossible, and does nothing to models that exist already.
-* How much less others learn from these pictures was not measured for this card: `unlearnable evaluate` measures it.
-  {effect}
 * Who cleans pictures before training (compression, smoothing, adversarial training) gets more out of them.
 * It gives no right to anybody: what may be done with the pictures is said by their owner, not here.
 

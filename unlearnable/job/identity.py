@@ -66,9 +66,3 @@ def made(job: Job, choice: Choice) -> dict[str, object]:
     name = Path(job.method).name if choice.folder is not None else job.method  # where folders lie is nobody's business
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     return {"version": __version__, "method": name, "protection": describe(choice.method)["name"], "date": today}
-
-
-def named(choice: Choice) -> dict[str, object]:
-    """Method and budget, by the names that people know them by."""
-    norm = "" if choice.budget.norm == "none" else f"{choice.budget.norm}, eps "
-    return {"method": describe(choice.method)["name"], "budget": f"{norm}{choice.budget}"}

@@ -136,7 +136,7 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             worked = _work(engine, job, worker, manifest, run)
             carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
-            card.write(destination, manifest, identity.named(choice), run, carded)
+            card.write(destination, manifest, run, carded)
             return _summary(job, choice, source, destination, manifest, worked, time.monotonic() - began)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from unlearnable.files.pictures import credentials
 from unlearnable.files.pictures.signals import ADDED, FORBIDDEN
-from unlearnable.job import Verification, fitting, verify
+from unlearnable.job import Verification, card, fitting, verify
 from unlearnable.job.manifest import Manifest, Row
 from unlearnable.job.places import find_manifest
 from unlearnable.job.reasons import (
@@ -56,13 +56,7 @@ def gather(wanted: Wanted, run: Run) -> dict[str, Any]:
     """The report. Raises ValueError, one line, where there is no manifest, SRC is not what was protected, or the trial
     cannot be held; `Cancelled` where the run is.
     """
-    path = find_manifest(wanted.destination)
-    if path is None:
-        raise ValueError(
-            f"DST {str(wanted.destination)!r} has no manifest: a report is of a folder that protect wrote, with its "
-            ".unlearnable folder"
-        )
-    with closing(Manifest(path, writing=False)) as manifest:
+    with closing(Manifest(_manifest_of(wanted.destination), writing=False)) as manifest:
         about = manifest.get("about")
         if about is None:
             raise ValueError(f"DST {str(wanted.destination)!r} was never begun: protect it first")
@@ -81,6 +75,25 @@ def gather(wanted: Wanted, run: Run) -> dict[str, Any]:
     known = recorded(said["done"]["method"] or "", said["done"]["protection"] or "")
     said["records"] = None if known is None else asdict(known)
     return said | {"provenance": provenance(run)}
+
+
+def write_card(report: dict[str, Any], destination: Path, run: Run) -> Path:
+    """The data card of what was reported on, with what networks learned; gives its place. Raises ValueError where they
+    did not train, another file stands there, or it is no longer what `protect` wrote.
+    """
+    if report["learnability"] is None:
+        raise ValueError("nobody trained for this report: it takes a trial to put into a card what networks learn")
+    return card.write_measured(destination, _manifest_of(destination), report["learnability"], run)
+
+
+def _manifest_of(destination: Path) -> Path:
+    path = find_manifest(destination)
+    if path is None:
+        raise ValueError(
+            f"DST {str(destination)!r} has no manifest: a report is of a folder that protect wrote, with its "
+            ".unlearnable folder"
+        )
+    return path
 
 
 def _refuse(wanted: Wanted, manifest: Manifest, found: Verification) -> None:
