@@ -174,6 +174,7 @@ def test_published_settings_of_tue_count_rounds_as_their_code_does(
     assert isinstance(method, TUE)
     assert pairs == -(-98 // batches)
     assert (method.train_batches, method.rounds) == (batches, epochs * pairs)
+    assert method.detached, "as their code has the spread"
 
 
 def test_class_wise_noise_serves_new_images(small: ImageSet, run: Run) -> None:
