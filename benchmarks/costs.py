@@ -1,8 +1,8 @@
 """What "Speed and size" of README.md says, and docs/scale.md of 10^9 photographs: from the records, nothing typed.
 
-What ours is compared with was written plainly for that by this project (docstrings of `training`, `speed`, `passes`,
-`photos`, `closed_forms`) and computes in fp32. Encoder and generator are fp32 in ours too, AR's noise is fp64; for all
-else ours takes the precision that the record names.
+What ours is compared with computes in fp32: code that was written plainly for that by this project (docstrings of
+`training`, `speed`, `passes`, `photos`), or its authors' (`published`). Encoder and generator are fp32 in ours too, AR's
+noise is fp64; for all else ours takes the precision that the record names.
 """
 
 import json
@@ -27,8 +27,8 @@ Line = tuple[str, ...]
 
 
 def compared() -> str:
-    """A table of all that was measured beside the same thing written plainly, in one run."""
-    lines = [_training(), *_loops(), *_sooner(), _generator(), _noise()]
+    """A table of all that was measured beside the same thing written plainly or by its authors, in one run."""
+    lines = [_training(), *_authors(), *_loops(), *_sooner(), _generator(), _noise()]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|\n{rows}\n\n{_about_em()}"
 
@@ -82,6 +82,31 @@ def _training() -> Line:
     return what, ours, f"the recipe as a plain script: {plain}", _times(record["times_plain"]), *_both(record)
 
 
+def _authors() -> Iterator[Line]:
+    """The engine beside what EM's and REM's authors published, and how alike the two are."""
+    record = _read("published")
+    chosen = record["chosen_here"]
+    for method, rate in record["images_x_steps_per_second"].items():
+        what = f"steps of {method.upper()} on ResNet-18, images x steps a second"
+        against = f"{_code(record, method)}: {rate['published']:g}"
+        same = f"; in {PLAIN} {record['alike']:.2%} of the values are alike" if method == "em" else ""
+        yield what, f"{rate[chosen]:g}{same}", against, *_faster(rate, chosen), origin(record)
+
+
+def _code(record: Record, method: str) -> str:
+    about = record["code"][method]
+    return f"its authors' code (`{about['repository']}`, `{about['commit']}`)"
+
+
+def _faster(rate: Record, chosen: str) -> tuple[str, str]:
+    """How many times the published rate, in the precision that is chosen here and in that of the other side."""
+    precision = chosen.removeprefix("ours, ")
+    times = _times(rate[chosen] / rate["published"])
+    if precision != PLAIN:
+        times += f"; {PLAIN} against {PLAIN} {rate[f'ours, {PLAIN}'] / rate['published']:.2f}"
+    return times, f"{precision}, {PLAIN}"
+
+
 def _loops() -> Iterator[Line]:
     """The engine beside the plain loop, as it runs here and in the loop's own precision."""
     record = _read("speed")
@@ -89,10 +114,7 @@ def _loops() -> Iterator[Line]:
     precision = chosen.removeprefix("ours, ")
     for method, rate in record["images_x_steps_per_second"].items():
         what, ours = f"steps of {method.upper()} on ResNet-18, images x steps a second", f"{rate[chosen]:g}"
-        times = _times(record["times_published"][method])
-        if precision != PLAIN:
-            times += f"; {PLAIN} against {PLAIN} {rate[f'ours, {PLAIN}'] / rate['published']:.2f}"
-        yield what, ours, f"the plain loop: {rate['published']:g}", times, f"{precision}, {PLAIN}", origin(record)
+        yield what, ours, f"the plain loop: {rate['published']:g}", *_faster(rate, chosen), origin(record)
         for name in (name for name in rate if name.startswith("bare ")):
             bare = name.removeprefix("bare ")
             against, times = f"the plain loop in {bare}: {rate[name]:g}", _times(rate[chosen] / rate[name])
@@ -141,10 +163,10 @@ def _generator() -> Line:
 
 
 def _noise() -> Line:
-    """AR's noise, in batches and a pixel at a time."""
-    record = _read("closed_forms")
+    """AR's noise, in batches and as its authors make it."""
+    record = _read("published")
     rates = record["ar_signals_per_second"]
-    against = f"a pixel at a time: {rates['published']:g}"
+    against = f"{_code(record, 'ar')}: {rates['published']:g}"
     times = _times(rates["ours"] / rates["published"])
     what = f"AR's noise, signals of {record['size']} px a second"
     return what, f"{rates['ours']:,}", against, times, f"fp64, {PLAIN}", origin(record)
