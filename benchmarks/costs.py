@@ -1,8 +1,8 @@
 """What "Speed and size" of README.md says, and docs/scale.md of 10^9 photographs: from the records, nothing typed.
 
 What ours is compared with computes in fp32: code that was written plainly for that by this project (docstrings of
-`training`, `speed`, `passes`, `photos`), or its authors' (`published`). Encoder and generator are fp32 in ours too, AR's
-noise is fp64; for all else ours takes the precision that the record names.
+`training`, `speed`, `passes`, `photos`), or its authors' (`published`). Encoder and generator are fp32 in ours too,
+AR's noise is fp64; for all else ours takes the precision that the record names.
 """
 
 import json
