@@ -184,6 +184,8 @@ def test_what_networks_learn_with_intervals(command: Command, tmp_path: Path) ->
     assert "on 50 test pictures that were not changed, after training on 60 of these" in card.replace("Accuracy ", "")
     assert "On record for `lsp`" in card
     assert command("verify", source, "dst").code == 0
+    assert command("protect", source, "dst", "--method", "lsp", "--resume").code == 0
+    assert (tmp_path / "dst" / "README.md").read_text() == card, "nothing was done that it does not say"
     one = command("report", source, "dst", "--test", test, "--epochs", "1", "--seeds", "1", "--quiet")
     assert "one seed says nothing of how far two trainings differ" in one.out
     (tmp_path / "dst" / "3" / next((tmp_path / "dst" / "3").iterdir()).name).write_bytes(b"other")

@@ -63,11 +63,9 @@ def remove(destination: Destination) -> None:
         place_of(destination).unlink()
 
 
-def write(destination: Destination, manifest: Manifest, run: Run, wanted: bool) -> None:
-    """Writes the card where it is wanted, and again where an earlier run of the job wrote one."""
-    place = place_of(destination)
-    if wanted or is_card(place):
-        _put(place, manifest, _UNMEASURED, run)
+def write(destination: Destination, manifest: Manifest, run: Run) -> None:
+    """Writes the card of a job that has ended; what networks learn was not measured."""
+    _put(place_of(destination), manifest, _UNMEASURED, run)
 
 
 def write_measured(destination: Path, manifest: Path, learned: Mapping[str, Any], run: Run) -> Path:

@@ -136,7 +136,8 @@ def protect(job: Job, run: Run, engine: Engine = local) -> Summary:
             worked = _work(engine, job, worker, manifest, run)
             carded = job.card or card.is_there(destination)  # a folder that is replaced takes its card along
             _finish(destination, manifest)
-            card.write(destination, manifest, run, carded)
+            if carded and (worked or not card.is_there(destination)):  # one that says what was measured stays
+                card.write(destination, manifest, run)
             return _summary(job, choice, source, destination, manifest, worked, time.monotonic() - began)
 
 
