@@ -160,7 +160,9 @@ def test_another_key_is_refused_and_both_are_named(house: House) -> None:
     _, theirs = authorisation.make_key(house / "other.pem")
     found = authorisation.verify(house / "bundle", key=house / "other.pub")
     assert found.problems == (("signature.json", f"is by the key {mine}, not by {theirs}"),)
-    authorisation.sign(house / "bundle", house / "protected", house / "other.pem", RUN, again=True)
+    authorisation.sign(
+        house / "bundle", house / "protected", house / "other.pem", RUN, house / "policy.txt", again=True
+    )
     assert house.problem()[1] == f"is by the key {theirs}, not by {mine}"
     assert authorisation.verify(house / "bundle", house / "protected").well
     with pytest.raises(ValueError, match="is by the key"):
@@ -182,12 +184,14 @@ def test_a_key_hidden_in_the_signature_file_changes_nothing(house: House) -> Non
     """Lines after the key would be read by a parser that joins them all, and by the library that checks it not."""
     trusted = (house / "key.pub").read_text()
     authorisation.make_key(house / "other.pem")
-    authorisation.sign(house / "bundle", house / "protected", house / "other.pem", RUN, again=True)
+    authorisation.sign(
+        house / "bundle", house / "protected", house / "other.pem", RUN, house / "policy.txt", again=True
+    )
     said = json.loads((house / "bundle" / "signature.json").read_text())
     own = said["public_key"]
     for text in (own + trusted, trusted + own, own.replace("\n", "") + "\n" + trusted):
         said["public_key"] = text
-        (house / "bundle" / "signature.json").write_text(json.dumps(said))
+        (house / "bundle" / "signature.json").write_text(json.dumps(said, indent=1))
         assert not house.verified().well
 
 
@@ -203,6 +207,8 @@ def test_a_key_hidden_in_the_signature_file_changes_nothing(house: House) -> Non
         ("signature.json", lambda b: edited(b / "signature.json", signature=7), "signature must be str, got '7'"),
         ("signature.json", lambda b: edited(b / "signature.json", public_key="x"), "public_key is no Ed25519 key"),
         ("authorisation.json", lambda b: edited(b / "signature.json", signature="AAAA"), "is not what was signed"),
+        ("signature.json", lambda b: spaced(b / "signature.json"), "it was altered"),
+        ("signature.json", lambda b: noted(b / "signature.json"), "it was altered"),
     ],
 )
 def test_a_spoilt_bundle_is_refused(house: House, name: str, spoil: Callable[[Path], object], said: str) -> None:
@@ -218,7 +224,16 @@ def linked(path: Path) -> None:
 
 
 def edited(path: Path, **values: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    path.write_text(json.dumps(json.loads(path.read_text()) | values, indent=1))
+
+
+def spaced(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def noted(path: Path) -> None:
+    """A word of somebody else's round the key, which a reader of PEM passes over."""
+    edited(path, public_key="note\n" + json.loads(path.read_text())["public_key"])
 
 
 @pytest.mark.parametrize(
@@ -331,14 +346,16 @@ def test_what_training_passes_over_and_others_may_not_is_named(house: House) -> 
     name = str(path.relative_to(house / "protected"))
     assert found.problems == ((name, "another member of the archive has the same name"),)
     with pytest.raises(ValueError, match=r"holds '3/more\.png', which cannot be signed: symbolic link"):
-        authorisation.sign(house / "bundle", house / "protected", house / "key.pem", RUN, again=True)
+        authorisation.sign(
+            house / "bundle", house / "protected", house / "key.pem", RUN, house / "policy.txt", again=True
+        )
 
 
 def test_what_was_verified_is_what_is_trained_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exchanged(path: Path, size: int) -> object:
+    def exchanged(path: Path, size: int, **more: str) -> object:
         one, other = list((house / "protected" / "3").iterdir())[:2]
         one.write_bytes(other.read_bytes())
-        return load_labelled(path, size)
+        return load_labelled(path, size, **more)
 
     monkeypatch.setattr(reproducing, "load_labelled", exchanged)
     with pytest.raises(ValueError, match="is not the file that was signed"):
@@ -368,7 +385,7 @@ def test_test_pictures_of_other_classes_are_refused(house: House) -> None:
         house.train(test=house / "test")
     places = (house / "bundle", house / "protected", house / "key.pem")
     with pytest.raises(ValueError, match="TEST has other classes"):
-        authorisation.sign(*places, RUN, test=house / "test", again=True)
+        authorisation.sign(*places, RUN, house / "policy.txt", house / "test", again=True)
     assert house.verified().well
 
 
@@ -378,7 +395,13 @@ def test_a_signature_is_replaced_only_when_told(house: House) -> None:
     with pytest.raises(ValueError, match="signed already: --overwrite signs it anew"):
         authorisation.sign(*places, RUN)
     assert before == {path.name: path.read_bytes() for path in (house / "bundle").iterdir()}
-    assert authorisation.sign(*places, RUN, again=True).accuracy is None
+    with pytest.raises(ValueError, match="has a policy: --policy names it again"):
+        authorisation.sign(*places, RUN, again=True)
+    assert before == {path.name: path.read_bytes() for path in (house / "bundle").iterdir()}
+    assert authorisation.sign(*places, RUN, house / "policy.txt", again=True).accuracy is None
+    assert house.verified().well
+    (house / "bundle" / "policy.txt").unlink()
+    authorisation.sign(*places, RUN, again=True)
     assert house.verified().well
     assert not (house / "bundle" / "policy.txt").exists()
 
@@ -466,8 +489,8 @@ def test_killed_while_writing_it_goes_on(house: House, monkeypatch: pytest.Monke
     assert sorted(path.name for path in (house / "out").iterdir()) == ["config.json", "network.safetensors"]
     (house / "bundle" / ".policy.txt.tmp").write_text("For")
     assert house.verified().well
-    authorisation.sign(house / "bundle", house / "protected", house / "key.pem", RUN, again=True)
-    assert sorted(path.name for path in (house / "bundle").iterdir()) == sorted(set(ALL) - {"policy.txt"})
+    authorisation.sign(house / "bundle", house / "protected", house / "key.pem", RUN, house / "policy.txt", again=True)
+    assert sorted(path.name for path in (house / "bundle").iterdir()) == sorted(ALL)
 
 
 def test_what_a_bundle_is_can_be_asked_of_any(house: House) -> None:
@@ -475,7 +498,10 @@ def test_what_a_bundle_is_can_be_asked_of_any(house: House) -> None:
     assert "seed" not in found["network"]
     assert (found["pictures"], found["policy"]) == (40, "For research — nothing else.\n")
     assert found["signed_by"] == house.verified().key
-    for name in ALL[2:]:
+    (house / "bundle" / "pictures.json").unlink()
+    with pytest.raises(ValueError, match=r"bundle lacks pictures\.json, which a signed bundle has"):
+        authorisation.inspect(house / "bundle")
+    for name in set(ALL[2:]) - {"pictures.json"}:
         (house / "bundle" / name).unlink()
     found = authorisation.inspect(house / "bundle")
     assert (found["signed_by"], found["statement"], found["network"]["model"]) == (None, None, "lenet")

@@ -62,6 +62,16 @@ def test_whoever_was_given_a_bundle_trains_as_it_says(bundle: Path, small: Image
     assert {name: getattr(made, name) for name in numbers} == numbers
     assert made.augment == (*RECIPE.augment, Cutout())
     assert made.purify == (Jpeg(50),)
+    assert made.handed is not None
+    assert made.handed.followed(replace(run, seed=7)).seed == Authorised.read(bundle).seed == 3
+
+
+def test_a_bundle_goes_its_own_way_in_a_table_too(bundle: Path, small: ImageSet, run: Run) -> None:
+    made, other = adversary(f"authorised:bundle={bundle}", Recipe.usual("cnn", 40)), replace(run, seed=7)
+    assert same(made.train(small, other).network, Authorised.read(bundle).train(small, other).network)
+    foreign = replace(small, classes=tuple(f"other {name}" for name in small.classes))
+    with pytest.raises(ValueError, match="is for other classes"):
+        made.train(foreign, other)
 
 
 def test_a_student_of_a_bundle_learns_from_its_network(bundle: Path, small: ImageSet, run: Run) -> None:
@@ -177,15 +187,15 @@ HUGE = 10**400
 WRONG: dict[str, tuple[Any, str]] = {
     "format": (2, "format must be 1, got 2"),
     "model": ("alexnet", "model must be one of cnn"),
-    "classes": (["a", "a"], "each with its own name"),
-    "size": (-1, "at least 8 pixels"),
+    "classes": (["a", "a"], "each its own name"),
+    "size": (-1, "size must be 1 to 1,024, got -1"),
     "seed": ("x", "seed must be int, got 'x'"),
     "recipe": ([], "recipe must be dict"),
     "weights": (None, "weights must be str"),
     "more": (1, "unknown field 'more'"),
     "recipe.epochs": (True, "epochs must be int, got 'True'"),
-    "recipe.batch": (0, "batch must be 1 to inf, got 0"),
-    "recipe.lr": (HUGE, "too large"),
+    "recipe.batch": (0, "batch must be 1 to 1,000,000, got 0"),
+    "recipe.lr": (HUGE, "lr must be 0 to 1,000,000, got 10000"),
     "recipe.momentum": (0, "momentum must be"),
     "recipe.weight_decay": (float("nan"), "weight_decay must be 0 to 1, got nan"),
     "recipe.optimiser": ("Adam", "optimiser must be 'SGD with Nesterov momentum', got 'Adam'"),
@@ -196,14 +206,16 @@ ALSO: list[tuple[str, Any, str]] = [
     ("model", "os:system", "model must be one of cnn"),
     ("model", "../../x", "model must be one of cnn"),
     ("classes", 11, "8.weight is|weights are not those of lenet for 11 classes"),
-    ("classes", 1, "classes must be 2 or more"),
+    ("classes", 1, "classes must be 2 to 1,000,000, got 1"),
     ("classes", [1, 2], "classes must be a number or names"),
-    ("classes", HUGE, "cannot be built|too large"),
-    ("size", 10**30, "cannot be built"),
+    ("classes", HUGE, "classes must be 2 to 1,000,000, got 10000"),
+    ("size", 10**30, "size must be 1 to 1,024, got 10000"),
+    ("size", 1025, "size must be 1 to 1,024, got 1025"),
+    ("recipe.batch", 10**30, "batch must be 1 to 1,000,000"),
     ("size", 24, "the weights are not those of lenet"),
     ("recipe.epochs", 1.5, "epochs must be int"),
-    ("recipe.epochs", HUGE, "too large"),
-    ("recipe.lr", -1, "lr must be 0 to inf, got -1"),
+    ("recipe.epochs", HUGE, "epochs must be 1 to 1,000,000, got 10000"),
+    ("recipe.lr", -1, "lr must be 0 to 1,000,000, got -1"),
     ("recipe.augment", ["CropFlip"], "augment must be of"),
     ("recipe.augment", [{"is": "CropFlip", "padding": 10**9, "flip": True}], "padding must be 0 to 16"),
     ("recipe.augment", [{"is": "CropFlip", "padding": 1}], "missing field 'flip'"),

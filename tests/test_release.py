@@ -71,11 +71,20 @@ def halves(out: Path) -> dict[str, bytes]:
     return {name: data for name, data in tree(out).items() if not name.startswith(".unlearnable")}
 
 
-def test_a_release_that_changes_nothing_is_none(house: Path) -> None:
-    unseen = replace(METHOD, bundles=(str(house / "given"),), budget=Budget("linf", 0.0))
-    with pytest.raises(ValueError, match="nothing was changed at eps 0"):
+@pytest.mark.parametrize(("eps", "said"), [(0.0, "nothing is changed at eps 0"), (1e-4, "changes no pixel")])
+def test_a_release_that_changes_nothing_is_none(house: Path, eps: float, said: str) -> None:
+    unseen = replace(METHOD, bundles=(str(house / "given"),), budget=Budget("linf", eps))
+    with pytest.raises(ValueError, match=said):
         release(asked(house, "none", method=unseen), RUN)
-    assert not (house / "none" / "public").exists()
+    assert not (house / "none").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_report_that_was_spoilt_is_named(house: Path, text: str) -> None:
+    release(asked(house), RUN)
+    (house / "out" / "public" / "report.json").write_text(text)
+    with pytest.raises(ValueError, match=r"report\.json|is not what was released"):
+        release(asked(house), RUN)
 
 
 def test_a_release_says_what_was_done_and_to_what(house: Path) -> None:

@@ -116,6 +116,9 @@ def test_a_directory_that_holds_work_refuses_another_configuration(tmp_path: Pat
         run.claim({"method": {"name": "tap"}, "size": 64})
     with pytest.raises(ValueError, match="another seed"):
         replace(run, seed=1).claim({"method": {"name": "em", "steps": 10}, "size": 32})
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        run.claim({"method": {"name": "em", "steps": 10}, "size": 32})
 
 
 def test_progress_is_reported_and_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

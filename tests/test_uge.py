@@ -295,6 +295,9 @@ def test_the_trajectory_is_walked_again_and_resuming_gives_the_same(
         ({"students": 1.0}, "with students comes told=true"),
         ({"networks": 0}, "networks must be 1 or more, got 0"),
         ({"checkpoints": 1}, "checkpoints must be 2 or more, got 1"),
+        ({"refresh": 5, "match": 0.0}, "with it, match is above 0"),
+        ({"hacker": "alexnet"}, r"model must be one of .*, got 'alexnet'"),
+        ({"surrogates": ()}, r"model must be one of .*, got ''"),
     ],
 )
 def test_what_cannot_be_is_refused(values: dict[str, Any], said: str) -> None:
@@ -310,6 +313,25 @@ def test_networks_and_images_that_do_not_do_are_refused(small: ImageSet, run: Ru
         UGE(**BLIND).fit(unlabelled, run)
     with pytest.raises(ValueError, match="not finite at lr 1e\\+30"):
         UGE(**BLIND | {"lr": 1e30}).fit(small, run)
+
+
+def test_the_way_of_another_network_is_not_gone_on(small: ImageSet, run: Run, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        Authorised.drawn(Recipe(model="lenet", epochs=2), small.classes, small.size, seed).write(tmp_path / str(seed))
+    here = replace(run, directory=tmp_path / "work")
+    one, other = (UGE(**SMALL | {"bundles": (str(tmp_path / str(seed)),)}) for seed in (1, 2))
+    first = one.fit(small, here)
+    with pytest.raises(ValueError, match="holds the training of other authorised networks: choose a new folder"):
+        other.fit(small, here)
+    again = one.fit(small, here)
+    assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+
+
+def test_an_encoder_that_is_not_there_is_said_before_anything_is_trained(small: ImageSet, run: Run) -> None:
+    said: list[Progress] = []
+    with pytest.raises(ValueError, match="encoder must be"):
+        UGE(**SMALL | {"encoder": "maxi"}).fit(small, replace(run, listener=said.append))
+    assert said == []
 
 
 def test_others_can_learn_the_change_while_the_authorised_network_learns_as_ever(run: Run) -> None:

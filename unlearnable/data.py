@@ -80,15 +80,15 @@ def blank(labels: Labels, classes: Sequence[str], size: int) -> ImageSet:
 
 
 def load_labelled(
-    path: Path, size: int | None = None, within: str = "", rows: Sequence[int] | None = None
+    path: Path, size: int | None = None, within: str = "", rows: Sequence[int] | None = None, what: str = "SRC"
 ) -> tuple[ImageSet, tuple[str, ...]]:
     """A labelled folder or archive as an ImageSet, and the names of its pictures row by row; class = folder.
 
     within: only what lies in that folder (a split), which is then not part of the class name. size None: that of the
-    first picture, 64 pixels at most. rows: only these of the listed pictures, so that no other is decoded. Raises
-    ValueError where there is no labelled picture, or one cannot be decoded.
+    first picture, 64 pixels at most. rows: only these of the listed pictures, so that no other is decoded. what: the
+    argument that the path is. Raises ValueError where there is no labelled picture, or one cannot be decoded.
     """
-    data, names, bad = load_readable(path, size, within, rows=rows)
+    data, names, bad = load_readable(path, size, within, what, rows)
     if bad:
         raise ValueError(f"{path}: {len(bad)} pictures cannot be decoded, the first is {bad[0][0]!r}")
     return data, names

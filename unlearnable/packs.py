@@ -162,7 +162,10 @@ def lacking(name: str) -> str | None:
 
 def weights_file(path: Path) -> Path:
     """A file of weights: where the path says, or else below the data folder. Raises ValueError if in neither."""
-    return path if path.is_file() else _needed(str(path))
+    found = path if path.is_file() else _found(str(path))
+    if found is None or not found.is_file():
+        raise ValueError(f"weights {str(path)!r} are no file, neither there nor below {DATA_VARIABLE}: check the path")
+    return found
 
 
 def _needed(file: str, hosted: bool = False) -> Path:

@@ -26,7 +26,7 @@ from unlearnable.adversaries.squeezing import BitDepth, Grayscale, Jpeg
 from unlearnable.adversaries.subtract import Subtract
 from unlearnable.adversaries.ueraser import UEraser
 from unlearnable.pixels import parse_eps
-from unlearnable.training import EarlyStop, Purifier, Recipe
+from unlearnable.training import EarlyStop, Handed, Purifier, Recipe
 
 STANDARD = "standard"
 
@@ -113,7 +113,8 @@ def listed(text: str) -> tuple[str, ...]:
 def of_the_seed(name: str) -> bool:
     """Whether somebody of that name has, or learns from, a network that the run's seed hands out, by no bundle."""
     made = adversary(name)
-    return made.handed is not None or (isinstance(made.objective, Distill) and made.objective.authorised is not None)
+    taught = isinstance(made.objective, Distill) and made.objective.authorised is not None
+    return taught or isinstance(made.handed, Handed)
 
 
 def stops_early(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearnable.training import Authorised, CropFlip, Form, Handed, Recipe, RecipeChange
-from unlearnable.training.authorised import NUMBERS, WEIGHTS
+from unlearnable.training.authorised import NUMBERS, Bundled
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class Given(RecipeChange):
         own = tuple(part for part in recipe.augment if part != CropFlip())
         numbers = {name: getattr(theirs, name) for name in NUMBERS}
         augment = (*theirs.augment, *own)
-        return replace(recipe, model=theirs.model, init=self.bundle / WEIGHTS, augment=augment, **numbers)
+        return replace(recipe, model=theirs.model, handed=Bundled(self.bundle), augment=augment, **numbers)

@@ -7,7 +7,7 @@ from typing import Any
 from unlearnable.authorisation.keys import fingerprint, require
 from unlearnable.authorisation.statement import Statement, hashes, signature_of
 from unlearnable.training import Authorised
-from unlearnable.training.authorised import PICTURES, POLICY, SIGNATURE, STATEMENT, contents, parsed
+from unlearnable.training.bundle import PICTURES, POLICY, SIGNATURE, STATEMENT, contents, parsed
 
 
 def inspect(bundle: Path) -> dict[str, Any]:
@@ -24,11 +24,13 @@ def inspect(bundle: Path) -> dict[str, Any]:
     if SIGNATURE not in files:
         return found
     require()
+    if missing := [name for name in (STATEMENT, PICTURES) if name not in files]:
+        raise ValueError(f"{bundle} lacks {missing[0]}, which a signed bundle has: ask for it again")
     try:
         public, _ = signature_of(files[SIGNATURE])
         found["signed_by"] = fingerprint(public)
-        found["statement"] = asdict(Statement.read(files.get(STATEMENT, b"")))
-        found["pictures"] = len(parsed(files.get(PICTURES, b""), PICTURES))
+        found["statement"] = asdict(Statement.read(files[STATEMENT]))
+        found["pictures"] = len(parsed(files[PICTURES], PICTURES))
     except ValueError as error:
         raise ValueError(f"{bundle}: {error}: unlearnable authorise verify says which file is spoilt") from None
     found["policy"] = files[POLICY].decode(errors="replace") if POLICY in files else None

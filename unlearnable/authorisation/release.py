@@ -29,7 +29,7 @@ from unlearnable.protections.uge import UGE
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
 from unlearnable.training import Authorised, handed_out
-from unlearnable.training.authorised import BUNDLE, SIGNATURE, WEIGHTS, identity
+from unlearnable.training.bundle import BUNDLE, SIGNATURE, WEIGHTS, identity, parsed
 
 PUBLIC, AUTHORISED = "public", "authorised"
 PICTURES, CARD, REPORT = "pictures", "card.md", "report.json"
@@ -94,8 +94,8 @@ def release(asked: Release, run: Run) -> Released:
         _hand_out(asked, known)
         _protect(asked, known, run)
         _publish(asked, _report(asked, known, run))
-    report = json.loads((asked.out / PUBLIC / REPORT).read_text())
-    if published.fingerprint(published.sums(asked.out / PUBLIC / PICTURES)) != report["pictures_sha256"]:
+    report = parsed((asked.out / PUBLIC / REPORT).read_bytes(), str(asked.out / PUBLIC / REPORT))
+    if published.fingerprint(published.sums(asked.out / PUBLIC / PICTURES)) != report.get("pictures_sha256"):
         raise ValueError(f"{asked.out / PUBLIC / PICTURES} is not what was released: name a new OUT")
     return Released(report, tuple(failures(asked.work / "job" / FILE)))
 
@@ -103,6 +103,9 @@ def release(asked: Release, run: Run) -> Released:
 def _looked_at(asked: Release) -> _Known:
     """All that can be wrong is said now, not after hours."""
     _check_places(asked)
+    job.fitting.refuse_nothing(asked.method.budget)
+    if not asked.method.budget.eps:
+        raise ValueError(f"nothing is changed at eps {asked.method.budget}: take a larger --eps")
     public = None if asked.key is None else public_text(private_key(asked.key).public_key())
     policy = None if asked.policy is None else policy_text(asked.policy).decode()
     networks = [Authorised.read(Path(folder)) for folder in asked.method.bundles]
@@ -114,7 +117,7 @@ def _looked_at(asked: Release) -> _Known:
     data, _ = load_labelled(asked.source, size)
     for network in networks:
         network.check(data)
-    tests = None if asked.test is None else of_same_classes(load_labelled(asked.test, size)[0], data)
+    tests = None if asked.test is None else of_same_classes(load_labelled(asked.test, size, what="TEST")[0], data)
     if tests is not None and tests.fingerprint == data.fingerprint:
         raise ValueError(f"TEST {str(asked.test)!r} holds the very pictures of SRC: name others of these classes")
     counts = data.labels.bincount(minlength=len(data.classes)).tolist()

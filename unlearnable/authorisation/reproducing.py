@@ -48,10 +48,10 @@ def train(
     """
     _check_out(out, bundle, protected)
     verified, authorised, statement = _well(bundle, protected, key)
-    data, _ = load_labelled(protected, authorised.size)
+    data, _ = load_labelled(protected, authorised.size, what="PROTECTED")
     if _well(bundle, protected, key)[2] != statement:  # the pictures were read twice, and may have changed in between
         raise ValueError(f"{bundle} was signed anew meanwhile: run it again")
-    tests = None if test is None else of_same_classes(load_labelled(test, authorised.size)[0], data)
+    tests = None if test is None else of_same_classes(load_labelled(test, authorised.size, what="TEST")[0], data)
     authorised.check(data)
     here = replace(run, directory=out / _CHECKPOINTS)
     signed = hashlib.sha256(statement.as_bytes()).hexdigest()

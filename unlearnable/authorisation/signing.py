@@ -12,7 +12,7 @@ from unlearnable.data import ImageSet, load_labelled
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, scratch_of, write_atomically
 from unlearnable.training import Authorised
-from unlearnable.training.authorised import PICTURES, POLICY, SIGNATURE, SIGNED, STATEMENT, contents
+from unlearnable.training.bundle import PICTURES, POLICY, SIGNATURE, SIGNED, STATEMENT, contents
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,22 @@ def sign(
     """Adds the pictures' hashes, the policy's text and, with `test`, the accuracy of the network trained here; signs.
 
     again: replace the signature there is. Raises ValueError, before anything is written, where the bundle is spoilt or
-    signed already, the pictures do not fit it or a link lies among them, or there is no key.
+    signed already, or has a policy and none is given, the pictures do not fit it or a link lies among them, or there is
+    no key.
     """
     files = contents(bundle)
     if SIGNATURE in files and not again:
         raise ValueError(f"BUNDLE {str(bundle)!r} is signed already: --overwrite signs it anew")
     authorised = Authorised.of(files, str(bundle))
     signer = private_key(key)
+    if policy is None and POLICY in files:
+        raise ValueError(f"BUNDLE {str(bundle)!r} has a policy: --policy names it again, or take {POLICY} out")
     text = None if policy is None else policy_text(policy)
     pictures, unseen = listing(protected)
     if unseen:
         name, reason = unseen[0]
         raise ValueError(f"PROTECTED holds {name!r}, which cannot be signed: {reason}; take it out")
-    data, _ = load_labelled(protected, authorised.size)
+    data, _ = load_labelled(protected, authorised.size, what="PROTECTED")
     authorised.check(data)
     tested = None if test is None else tested_on(authorised, data, test, run)
     if listing(protected)[0] != pictures:
@@ -76,7 +79,7 @@ def tested_on(authorised: Authorised, data: ImageSet, test: Path, run: Run) -> d
 
     Raises ValueError where they are of other classes.
     """
-    tests, _ = load_labelled(test, authorised.size)
+    tests, _ = load_labelled(test, authorised.size, what="TEST")
     accuracy = authorised.train(data, run, of_same_classes(tests, data)).test_acc[-1]
     return {"accuracy": accuracy, "pictures": len(tests), "fingerprint": tests.fingerprint}
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unlearnable.authorisation.keys import ALGORITHM, written_anew
-from unlearnable.training.authorised import SIGNATURE, STATEMENT, expect, parsed
+from unlearnable.training.bundle import SIGNATURE, STATEMENT, expect, parsed
 
 FORMAT = 1
 WHAT = "unlearnable authorisation"
@@ -68,7 +68,10 @@ def signature_of(data: bytes) -> tuple[str, bytes]:
         signature = base64.b64decode(found["signature"], validate=True)
     except ValueError as error:
         raise ValueError(f"the signature is no base64: {error}") from None
-    return written_anew(found["public_key"]), signature
+    public = written_anew(found["public_key"])
+    if data != signature_file(public, signature):
+        raise ValueError("its signature is not written as it was: it was altered")
+    return public, signature
 
 
 def hashes(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from unlearnable.authorisation.keys import fingerprint, public_pem, require, sig
 from unlearnable.authorisation.pictures import Listing, checked, classes_of, differences, listing
 from unlearnable.authorisation.statement import Statement, hashes, signature_of
 from unlearnable.training import Authorised
-from unlearnable.training.authorised import BUNDLE, PICTURES, SIGNATURE, STATEMENT, contents, parsed
+from unlearnable.training.bundle import BUNDLE, PICTURES, SIGNATURE, STATEMENT, contents, parsed
 
 Problem = tuple[str, str]  # (file or picture, what is wrong with it)
 

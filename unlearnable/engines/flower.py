@@ -23,7 +23,7 @@ from unlearnable.engines.ray import ALONE
 from unlearnable.extras import imported
 from unlearnable.run import Run
 from unlearnable.training import Authorised
-from unlearnable.training.authorised import contents
+from unlearnable.training.bundle import contents
 
 _ALONE = ALONE | {"FLWR_TELEMETRY_ENABLED": "0"}
 """Neither Flower nor Ray calls anybody, and nobody can call them; both read it when they are imported."""

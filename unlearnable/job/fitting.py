@@ -21,7 +21,7 @@ from unlearnable.pretrained import write_card
 from unlearnable.protections import PROTECTIONS, SHIPPED, Protection, describe, protection
 from unlearnable.run import KEPT, Run, ranks
 from unlearnable.training import Handing, in_secret
-from unlearnable.training.authorised import identity
+from unlearnable.training.bundle import identity
 
 _CHECKPOINTS = ".checkpoints"
 _LOOKED_AT = 64
@@ -70,7 +70,7 @@ def choose(method: str, eps: float | None) -> Choice:
         raise ValueError(f"{error}; or a folder written by `unlearnable fit`") from None
     if eps is not None:
         chosen = replace(chosen, budget=Budget("linf", eps))  # type: ignore[type-var]
-    _refuse_nothing(chosen.budget)
+    refuse_nothing(chosen.budget)
     return Choice(chosen, chosen.budget, {"method": _plain(chosen)})
 
 
@@ -87,7 +87,7 @@ def _fitted_choice(folder: Path, eps: float | None) -> Choice:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder}/config.json does not say which method was fitted: {error}") from None
     budget = method.budget if eps is None else Budget("linf", eps)
-    _refuse_nothing(budget)
+    refuse_nothing(budget)
     if budget.eps > method.budget.eps and not isinstance(perturbation, perturbations.Scaling):
         raise ValueError(f"eps {budget} is above {method.budget}, which {folder} was fitted for: use that or less")
     files = [(folder / name).read_bytes() for name in (perturbations.CONFIG, perturbations.WEIGHTS)]
@@ -110,7 +110,7 @@ def fit(
     if size is not None and not 1 <= size <= LARGEST_SIZE:
         raise ValueError(f"size must be 1 to {LARGEST_SIZE}, got {size}")
     _refuse_taken(out)
-    _refuse_nothing(method.budget)
+    refuse_nothing(method.budget)
     collection = open_collection(source)
     try:
         pictures = pictures_of(collection)
@@ -219,8 +219,8 @@ def digest(names: Iterable[str]) -> str:
     return found.hexdigest()
 
 
-def _refuse_nothing(budget: Budget) -> None:
-    """An eps of 0 is a control; one that rounds to 0 is a mistake."""
+def refuse_nothing(budget: Budget) -> None:
+    """An eps of 0 is a control; one that rounds to 0 is a mistake: raises ValueError."""
     if budget.eps > 0 and level_cap(budget) == 0:
         raise ValueError(f"eps {budget} changes no pixel: take at least 1/255, or 0 for none")
 

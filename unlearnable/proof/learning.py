@@ -70,7 +70,7 @@ def learned(trial: Trial, source: Path, destination: Path, outputs: Mapping[str,
     or the test pictures are of other classes.
     """
     clean, protected = pairs(source, destination, outputs, trial.size)
-    test = load_labelled(trial.test, clean.size)[0]
+    test = load_labelled(trial.test, clean.size, what="TEST")[0]
     found = evaluate(
         clean, protected, test, adversaries=trial.all, models=trial.models, seeds=trial.seeds, epochs=trial.epochs,
         run=run,

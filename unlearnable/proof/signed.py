@@ -21,7 +21,7 @@ from unlearnable.job.places import find_manifest
 from unlearnable.proof import gathering
 from unlearnable.proof.words import html, markdown
 from unlearnable.run import write_atomically
-from unlearnable.training.authorised import SIGNATURE, expect, parsed
+from unlearnable.training.bundle import SIGNATURE, expect, parsed
 
 WHAT, FORMAT = "unlearnable manifest", 1
 MANIFEST, REPORT = "manifest.json", "report.json"

@@ -1,7 +1,8 @@
 """What the fields of a protection may hold, said by their types and checked whenever one is made.
 
-`int` counts something: 1 or more, or 0 where `Natural`. `float` is a weight: 0 or more, above 0 where `Positive` (a
-rate, a size, a divisor), 0 to 1 where `Share`, anything finite where `Signed`. A Literal holds one of its words.
+`int` counts something: 1 or more, 0 or more where `Natural`, 2 where `Plural`. `float` is a weight: 0 or more, above 0
+where `Positive` (a rate, a size, a divisor), 0 to 1 where `Share`, anything finite where `Signed`. A Literal holds one
+of its words.
 """
 
 import math
@@ -34,6 +35,7 @@ class Within:
 
 
 Natural = Annotated[int, Within(0.0)]
+Plural = Annotated[int, Within(2.0)]
 Positive = Annotated[float, Within(0.0, above=True)]
 Share = Annotated[float, Within(0.0, 1.0)]
 Signed = Annotated[float, Within(-math.inf)]

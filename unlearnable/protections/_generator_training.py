@@ -74,11 +74,14 @@ class Generating:
         run.agreed(self.network)  # each rank had statistics of its own
 
 
+Terms = Sequence[tuple[float, Objective]]
+
+
 @dataclass(frozen=True, eq=False)
 class Weighted:
     """The sum of several objectives, each with its weight."""
 
-    parts: Sequence[tuple[float, Objective]]
+    parts: Terms
 
     @property
     def state(self) -> dict[str, Any]:

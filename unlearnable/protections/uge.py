@@ -8,7 +8,7 @@
 | G | width, downs, blocks; head: with "image" G says the image, cut as eq. 3 does |
 | L_gm, eq. 6 | match; granularity, scope, combine |
 | L_fd, eq. 7 to 9, lambda_fd, alpha | feature, margin; encoder |
-| L_ud, eq. 11, lambda_ud, omega, f'_A | undistil, omega, temperature; hacker |
+| L_ud, eq. 11, lambda_ud, omega, f'_A | undistil, omega, times the squared temperature; hacker |
 | the first term of eq. 2 | shortcut (this project's): networks learn the labels from what G paints, as in EM |
 | eq. 10, the attack | students (this project's): others learn what the authorised ones answer, which G is told |
 
@@ -24,13 +24,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from unlearnable.data import ImageSet
+from unlearnable.models import check_model
 from unlearnable.models.generator import Generator
 from unlearnable.perturbation import apply
 from unlearnable.pixels import Budget
 from unlearnable.protections._asked import Answers
 from unlearnable.protections._encoded import Seen
-from unlearnable.protections._fields import Natural, Positive, Staged
-from unlearnable.protections._generator_training import Generating, Objective, Weighted
+from unlearnable.protections._fields import Natural, Plural, Positive, Staged
+from unlearnable.protections._generator_training import Generating, Objective, Terms, Weighted
 from unlearnable.protections._painted import Head, Painted, Painter, Told
 from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._uge_forms import PRESETS
@@ -70,7 +71,7 @@ class UGE(Staged):
     scope: Scope = "layer"
     combine: Combine = "sum"
     epochs: int = 60
-    checkpoints: int = 16
+    checkpoints: Plural = 16
     refresh: Natural = 0
     encoder: str = "mini"
     margin: float = 2.0
@@ -94,13 +95,16 @@ class UGE(Staged):
             raise ValueError("one of match, feature, undistil, shortcut, students must be above 0, got 0 for each")
         if self.students and not self.told:
             raise ValueError("students are kept from what the generator is told: with students comes told=true")
-        if self.checkpoints < 2:
-            raise ValueError(f"checkpoints must be 2 or more, got {self.checkpoints}")
+        if self.refresh and not self.match:
+            raise ValueError("refresh walks a trajectory that match compares gradients on: with it, match is above 0")
+        for name in (self.hacker, *(self.surrogates or ("",))):
+            check_model(name)
 
     def fit(self, data: ImageSet, run: Run) -> Painted:
         """Algorithm 1; ranks share batches and take the mean of their gradients. Bundles are kept beside the result."""
         if (unknown := int((data.labels < 0).sum())) or not len(data):
             raise ValueError(f"{unknown} of {len(data)} images have no label: UGE needs images with labels")
+        seen = Seen.through(self.encoder, data, run) if self.feature else None  # or it is refused after a training
         networks = authorised_networks(self, data, run)
         along = unseen(networks, data, run) if self.blind else None
         walked = self.match or self.undistil or self.students
@@ -111,32 +115,28 @@ class UGE(Staged):
             network = Generator(**shape, code=told.length)
         run.agreed(run.place(network))
         paint = Painter(network, self.budget.eps, self.head, along, told)
-        terms = self.terms(ways, data, run)
+        terms = self.terms(ways, seen, data, run)
         steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
 
         def painted() -> Painted:
             return paint.painted(shape, data.size, [one.recipe.model for one in networks] if self.students else ())
 
-        def so_far() -> ImageSet:
-            return apply(painted(), data, self.budget, run)
-
         def walk_on(step: int) -> None:
             for term in (term for _, term in terms if self.refresh and isinstance(term, Matching)):
-                term.walk_on(step // self.refresh, so_far)
+                term.walk_on(step // self.refresh, lambda: apply(painted(), data, self.budget, run))
 
         making = Generating(network, self.stage, steps, self.batch, self.lr, paint.on(data, run))
         making.towards(Weighted(terms), len(data), run, walk_on)
         return painted()
 
-    def terms(self, ways: list[Trajectory], data: ImageSet, run: Run) -> list[tuple[float, Objective]]:
-        """The losses that have a weight, with it. ways: of the authorised networks, where a loss asks for them."""
+    def terms(self, ways: list[Trajectory], seen: Seen | None, data: ImageSet, run: Run) -> Terms:
+        """The losses that have a weight, with it. ways, seen: where a loss asks for them."""
         found = list[tuple[float, Objective]]()
         schooling = Schooling(self.surrogates, self.surrogate_lr)
         if self.match:
             how = (self.granularity, self.scope, self.combine)
             found.append((self.match, Matching(ways, run.near(data.images), data.labels, *how, run)))
-        if self.feature:
-            seen = Seen.through(self.encoder, data, run)
+        if seen is not None:
             found.append((self.feature, FeatureDistance.start(seen, data, self.batch, self.margin, run)))
         if self.undistil:
             pair = [way.last for way in ways], stranger(self.hacker, data, run)

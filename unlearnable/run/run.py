@@ -213,7 +213,10 @@ class Run:
             return
         wanted = json.loads(json.dumps(configuration | {"seed": self.seed}))
         path = self.directory / "run.json"
-        found = json.loads(path.read_text()) if path.exists() else wanted
+        try:
+            found = json.loads(path.read_text()) if path.exists() else wanted
+        except ValueError:
+            raise ValueError(f"{path} is damaged, and says no more what was begun there: choose a new folder") from None
         differing = _differing(wanted, found)
         if differing and any(other != path for other in self.directory.iterdir()):
             raise ValueError(f"{self.directory} was begun with another {', '.join(differing)}: choose a new folder")

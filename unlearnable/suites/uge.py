@@ -12,6 +12,7 @@ no stand-in (`tinyimagenet`).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import cast
 
 from unlearnable.experiment import Cell
@@ -114,6 +115,7 @@ AUTHORISED = {"quick": "cnn", "full": "resnet18"}
 HACKERS = {"quick": ("lenet", "resnet8", "resnet20"), "full": ("cnn", "resnet20", "resnet32")}
 PLAIN = {"quick": "uge:quick", "full": "uge"}
 BLIND = {"quick": "uge:blind-quick", "full": "uge:blind"}
+OPEN = {"quick": "uge:blind-no-undistill-quick", "full": "uge:blind-no-undistill"}
 LONG = {"quick": "uge:long-quick", "full": "uge"}
 """The paper's form, trained as long as this project's."""
 SEVERAL = {
@@ -129,20 +131,27 @@ VARIED = ("authorised:plain", "authorised:plain,order=1", "authorised:plain+augm
 
 def authorised(tier: str) -> list[Cell]:
     """The authorised network, hackers, one of them who knows what `uge:blind` does, and students: as published, one
-    seed, and as it is here, three, of all but the costliest hacker.
+    seed, and as it is here, three, of all but the costliest hacker; without what is made against students these alone.
     """
     model = AUTHORISED[tier]
-    return _beside_clean(
+
+    def taught(form: str) -> Iterator[tuple[str, str]]:
+        yield f"authorised:{form}", model
+        yield from ((f"distill:authorised={form},model={model}", other) for other in (model, HACKERS[tier][1]))
+
+    whole = (
         _own(tier, method, adversary, who, seed)
         for seed in range(3)
         for method, form in ((LONG[tier], "plain"), (BLIND[tier], "blind")) if form == "blind" or not seed
         for adversary, who in (
-            (f"authorised:{form}", model),
+            *taught(form),
             *(("standard", other) for other in (model, *HACKERS[tier]) if not seed or other != HACKERS[tier][-1]),
             ("decolour", model),
-            *((f"distill:authorised={form},model={model}", other) for other in (model, HACKERS[tier][1])),
         )
     )  # fmt: skip
+    return _beside_clean(
+        chain(whole, (_own(tier, OPEN[tier], adversary, who, 0) for adversary, who in taught("blind")))
+    )
 
 
 def harder(tier: str) -> list[Cell]:

@@ -6,36 +6,37 @@ here, with the recipe's numbers, in a folder of two files. Nothing of it is unpi
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from unlearnable.data import ImageSet, blank
+from unlearnable.data import LARGEST_SIZE, ImageSet, blank
 from unlearnable.models import MODELS, build
 from unlearnable.models.stored import stored, weightless
-from unlearnable.run import Run, scratch_of, write_atomically
+from unlearnable.run import Run, write_atomically
+from unlearnable.training.bundle import BUNDLE, WEIGHTS, contents, expect, is_scratch, parsed
 from unlearnable.training.classifier import Classifier
 from unlearnable.training.contrastive import Contrastive
 from unlearnable.training.parts import Augmentation, CropFlip
 from unlearnable.training.recipe import Recipe
 
 FORMAT = 1
-BUNDLE, WEIGHTS = "bundle.json", "initial.safetensors"
-POLICY, PICTURES, STATEMENT, SIGNATURE = "policy.txt", "pictures.json", "authorisation.json", "signature.json"
-SIGNED = (POLICY, PICTURES, STATEMENT, SIGNATURE)
-"""What signing adds to the folder; nothing else may lie there."""
 HOW = {"optimiser": "SGD with Nesterov momentum", "schedule": "one cycle, a line up and a cosine down"}
 """What `Recipe` does and has no number for; a bundle that says otherwise was made for another loop."""
 AUGMENTATIONS: dict[str, type[Augmentation]] = {"CropFlip": CropFlip, "Contrastive": Contrastive}
 NUMBERS = {"epochs": int, "lr": float, "batch": int, "momentum": float, "weight_decay": float}
 """The numbers of a recipe that a bundle writes down."""
+ALLOWED: dict[str, tuple[int | float, int | float]] = {
+    "epochs": (1, 10**6), "lr": (0, 10**6), "batch": (1, 10**6), "momentum": (1e-9, 1), "weight_decay": (0, 1),
+    "classes": (2, 10**6), "size": (1, LARGEST_SIZE),
+}  # fmt: skip
+"""What numbers may be: a stranger's file must not make us allocate what it says."""
 BARRED = ("init", "handed", "purify", "objective", "learner", "stop", "head_only")
 """What a recipe must not have to be a bundle's: the weights lie beside it, and the loss is an ordinary one."""
 
@@ -57,8 +58,10 @@ class Authorised:
 
     def __post_init__(self) -> None:
         _check_recipe(self.recipe)
-        if self.count < 2 or (isinstance(self.classes, tuple) and len(set(self.classes)) < self.count):
-            raise ValueError(f"classes must be 2 or more, each with its own name, got {str(self.classes)[:60]}")
+        _check_range("classes", self.count)
+        _check_range("size", self.size)
+        if isinstance(self.classes, tuple) and len(set(self.classes)) < self.count:
+            raise ValueError(f"classes must have each its own name, got {str(self.classes)[:60]}")
         _check_weights(self.weights, self.recipe.model, self.count, self.size)
         for part in self.recipe.augment:
             if isinstance(part, CropFlip) and not 0 <= part.padding <= self.size:
@@ -77,6 +80,8 @@ class Authorised:
     def drawn(recipe: Recipe, classes: Sequence[str] | int, size: int, seed: int = 0) -> "Authorised":
         """With the weights that `recipe` begins with under that seed: random ones, those of `init` or of `handed`."""
         _check_recipe(replace(recipe, init=None, handed=None))
+        _check_range("classes", classes if isinstance(classes, int) else len(classes))
+        _check_range("size", size)
         known = classes if isinstance(classes, int) else tuple(classes)
         names = tuple(map(str, range(known))) if isinstance(known, int) else known
         _expected(recipe.model, len(names), size)
@@ -105,7 +110,7 @@ class Authorised:
             try:
                 weights = load(files[WEIGHTS])
             except (SafetensorError, KeyError, RuntimeError) as error:
-                raise ValueError(f"{WEIGHTS} cannot be read as safetensors: {error}") from None
+                raise ValueError(f"{WEIGHTS} cannot be read as safetensors, ask for it again: {error}") from None
             classes = said["classes"] if isinstance(said["classes"], int) else tuple(said["classes"])
             return Authorised(recipe, classes, said["size"], weights, said["seed"])
         except (ValueError, OverflowError) as error:
@@ -116,13 +121,21 @@ class Authorised:
 
         Raises ValueError where the folder holds anything already.
         """
-        if folder.exists() and (not folder.is_dir() or any(not _is_scratch(path) for path in folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(not is_scratch(path) for path in folder.iterdir())):
             raise ValueError(f"BUNDLE {str(folder)!r} holds something already: name a new folder")
-        weights = save({name: tensor.contiguous() for name, tensor in self.weights.items()})
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(folder / WEIGHTS, weights)
+        for name, content in self._files().items():  # bundle.json last: without it, it is none
+            write_atomically(folder / name, content)
+
+    @property
+    def identity(self) -> str:
+        """The hash of bundle.json, which has that of the weights."""
+        return hashlib.sha256(self._files()[BUNDLE]).hexdigest()
+
+    def _files(self) -> dict[str, bytes]:
+        weights = save({name: tensor.contiguous() for name, tensor in self.weights.items()})
         said = self.as_json() | {"weights": hashlib.sha256(weights).hexdigest()}
-        write_atomically(folder / BUNDLE, json.dumps(said, indent=1).encode())
+        return {WEIGHTS: weights, BUNDLE: json.dumps(said, indent=1).encode()}
 
     def as_json(self) -> dict[str, Any]:
         """All but the weights, as JSON values."""
@@ -164,57 +177,20 @@ class Authorised:
         return self.recipe.train(data, own, test, keep, self.start(data, own))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file of a bundle, read once; what a kill left of writing one is passed over.
+@dataclass(frozen=True)
+class Bundled:
+    """A beginning (`training.handed`) that a bundle says: its initial weights, and its own order of the images."""
 
-    Raises ValueError for what is no plain file, or not known.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"BUNDLE {str(folder)!r} is no folder: name one that `unlearnable authorise create` wrote")
-    entries = sorted(path for path in folder.iterdir() if not _is_scratch(path))
-    for entry in entries:
-        if entry.name not in (BUNDLE, WEIGHTS, *SIGNED):
-            said = f"{folder} holds {entry.name!r}, which is no part of a bundle: remove it"
-            raise ValueError(said if (folder / BUNDLE).exists() else f"{folder} lacks {BUNDLE}: it is no bundle")
-        if entry.is_symlink() or not entry.is_file():
-            raise ValueError(f"{folder}/{entry.name} is no plain file but a link or a folder: ask for the file itself")
-    return {entry.name: entry.read_bytes() for entry in entries}
+    folder: Path
+    order: ClassVar[int | None] = None
 
+    def network(self, model: str, data: ImageSet, run: Run) -> nn.Module:
+        """As `Authorised.start`."""
+        return Authorised.read(self.folder).start(data, run)
 
-def identity(folder: Path) -> str:
-    """The hash of bundle.json, which has that of the weights. Raises ValueError as `contents`."""
-    return hashlib.sha256(contents(folder).get(BUNDLE, b"")).hexdigest()
-
-
-def _is_scratch(path: Path) -> bool:
-    """Whether it is a file of a bundle that was being written."""
-    names = {scratch_of(path.with_name(name)).name for name in (BUNDLE, WEIGHTS, *SIGNED)}
-    return path.name in names and path.is_file() and not path.is_symlink()
-
-
-def parsed(data: bytes, place: str) -> dict[str, Any]:
-    """The JSON object in a file of a bundle. Raises ValueError, naming the place, for anything else."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is not JSON: {str(error) or type(error).__name__}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{place} must hold a JSON object, got {type(found).__name__}")
-    return found
-
-
-def expect(found: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Raises ValueError unless an object has these fields, each of its type or types, and no other.
-
-    A bool is no number.
-    """
-    if wrong := sorted(found.keys() ^ kinds.keys()):
-        raise ValueError(f"{'unknown' if wrong[0] in found else 'missing'} field {wrong[0]!r}")
-    for name, kind in kinds.items():
-        allowed = kind if isinstance(kind, tuple) else (kind,)
-        if not isinstance(found[name], allowed) or (isinstance(found[name], bool) and bool not in allowed):
-            words = " or ".join(part.__name__ for part in allowed)
-            raise ValueError(f"{name} must be {words}, got {str(found[name])[:40]!r}")
+    def followed(self, run: Run) -> Run:
+        """With the bundle's seed, whatever that of the run."""
+        return replace(run, seed=Authorised.read(self.folder).seed)
 
 
 def _recipe(said: dict[str, Any]) -> Recipe:
@@ -231,6 +207,8 @@ def _recipe(said: dict[str, Any]) -> Recipe:
         if said["recipe"][name] != ours:
             raise ValueError(f"{name} must be {ours!r}, got {said['recipe'][name][:40]!r}")
     augment = tuple(_augmentation(part) for part in said["recipe"]["augment"])
+    for name in NUMBERS:
+        _check_range(name, said["recipe"][name])
     values = {name: kind(said["recipe"][name]) for name, kind in NUMBERS.items()}
     return Recipe(model=said["model"], augment=augment, **values)
 
@@ -257,11 +235,14 @@ def _check_recipe(recipe: Recipe) -> None:
         raise ValueError(f"augment must be of {', '.join(AUGMENTATIONS)}, got {unknown[0]}")
     if recipe.model not in MODELS and not recipe.model.startswith("timm/"):
         raise ValueError(f"model must be one of {', '.join(MODELS)} or timm/NAME, got {recipe.model!r}")
-    allowed = {"epochs": (1, math.inf), "batch": (1, math.inf), "lr": (0, math.inf), "weight_decay": (0, 1)}
-    for name, (least, most) in (allowed | {"momentum": (1e-9, 1)}).items():
-        value = getattr(recipe, name)
-        if not (math.isfinite(value) and least <= value <= most):
-            raise ValueError(f"{name} must be {least:g} to {most:g}, got {value:g}")
+    for name in NUMBERS:
+        _check_range(name, getattr(recipe, name))
+
+
+def _check_range(name: str, value: int | float) -> None:
+    least, most = ALLOWED[name]
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {least:,} to {most:,}, got {str(value)[:20]}")
 
 
 def _check_weights(weights: Mapping[str, Tensor], model: str, count: int, size: int) -> None:

@@ -1,5 +1,6 @@
 """Which networks a method hands out: those of bundles, or some that are drawn for it."""
 
+import json
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -8,10 +9,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from unlearnable.data import ImageSet
-from unlearnable.run import KEPT, Run, ranks
-from unlearnable.training.authorised import BUNDLE, Authorised
+from unlearnable.run import KEPT, Run, ranks, write_atomically
+from unlearnable.training.authorised import Authorised
+from unlearnable.training.bundle import BUNDLE
 from unlearnable.training.handed import Handed
 from unlearnable.training.recipe import Recipe
+
+NETWORKS = "networks.json"
 
 
 @runtime_checkable
@@ -45,14 +49,27 @@ def handed_out(method: Handing, classes: Sequence[str], size: int, seed: int) ->
 def authorised_networks(method: Handing, data: ImageSet, run: Run) -> list[Authorised]:
     """The networks of bundles; where there are none, those that this seed hands out.
 
-    Raises ValueError where a bundle cannot be read, or is for other images or classes.
+    Raises ValueError where a bundle cannot be read, or is for other images or classes, and where the run's directory
+    holds the way of other networks.
     """
     if not method.bundles:
-        return handed_out(method, data.classes, data.size, run.seed)
-    found = [Authorised.read(Path(folder)) for folder in method.bundles]
+        found = handed_out(method, data.classes, data.size, run.seed)
+    else:
+        found = [Authorised.read(Path(folder)) for folder in method.bundles]
     for one in found:
         one.check(data)
+    _bind(found, run)
     return found
+
+
+def _bind(networks: Sequence[Authorised], run: Run) -> None:
+    if run.directory is None or not run.first:
+        return
+    path, wanted = run.directory / NETWORKS, [one.identity for one in networks]
+    if path.exists() and json.loads(path.read_text()) != wanted:
+        raise ValueError(f"{run.directory} holds the training of other authorised networks: choose a new folder")
+    run.directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(wanted).encode())
 
 
 def in_secret(method: Method, data: ImageSet, run: Run) -> Method:

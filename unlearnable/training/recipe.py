@@ -17,7 +17,7 @@ from unlearnable.packs import weights_file
 from unlearnable.pixels import Pixels
 from unlearnable.run import Run
 from unlearnable.training.classifier import Classifier, Trial
-from unlearnable.training.handed import Handed
+from unlearnable.training.handed import Beginning, Handed
 from unlearnable.training.network import Images, as_pixels, doubled, predict
 from unlearnable.training.parts import (
     Augmentation,
@@ -66,7 +66,7 @@ class Recipe:
     objective: Objective | None = None
     stop: EarlyStop | None = None
     head_only: bool | None = None
-    handed: Handed | None = None
+    handed: Beginning | None = None
     learner: SelfSupervised | None = None
 
     def __post_init__(self) -> None:
@@ -153,6 +153,7 @@ class Recipe:
         trial = None if test is None else Trial(_through(later, test, run), test.labels, self.stop, run)
         network = self.start(data, run) if begin is None else begin
         loss = cross_entropy if self.objective is None else self.objective.start(data, run, self.teacher)
+        followed = run if self.handed is None else self.handed.followed(run)
         steps = -(-len(data) // self.batch) * self.epochs
         optimiser, schedule = self._optimiser(network, steps)
         curves: dict[str, list[float]] = {"train_acc": [], "test_acc": [], "own_acc": [], "rest_acc": []}
@@ -161,7 +162,7 @@ class Recipe:
             state["best"] = deepcopy(network)
         kept = state["kept"] = nn.ModuleList(deepcopy(network) for _ in keep)
         for epoch in run.loop("train", self.epochs, state):
-            moment = Step(run, epoch, self.epochs, 0)
+            moment = Step(followed, epoch, self.epochs, 0)
             curves["train_acc"].append(self._epoch(network, optimiser, schedule, images, labels, loss, moment))
             for place in (place for place, wanted in enumerate(keep) if wanted == epoch):
                 kept[place].load_state_dict(network.state_dict())
@@ -230,7 +231,7 @@ class Recipe:
     def start(self, data: ImageSet, run: Run) -> nn.Module:
         """The untrained network for this data: seeded weights, or those of `init` or `handed`."""
         if self.handed is not None:
-            network = self.handed.network(self.model, len(data.classes), data.size, run)
+            network = self.handed.network(self.model, data, run)
         else:
             with run.seeded("init"):
                 network = build(self.model, len(data.classes), data.size)
