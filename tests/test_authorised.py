@@ -17,7 +17,7 @@ from unlearnable.adversaries.distill import Distill
 from unlearnable.adversaries.mixing import Cutout
 from unlearnable.adversaries.squeezing import Jpeg
 from unlearnable.data import ImageSet
-from unlearnable.models import MODELS
+from unlearnable.models import MODELS, build
 from unlearnable.models.stored import stored
 from unlearnable.run import Run
 from unlearnable.training import Authorised, Contrastive, CropFlip, Recipe
@@ -93,6 +93,15 @@ def test_weights_of_somebody_elses_are_where_it_begins(small: ImageSet, run: Run
     given.write(tmp_path / "bundle")
     (tmp_path / "made.safetensors").unlink()
     assert same(Authorised.read(tmp_path / "bundle").start(small, run), trained)
+
+
+def test_weights_of_another_network_are_named_by_the_first_that_does_not_fit(small: ImageSet, tmp_path: Path) -> None:
+    save_file(stored(build("resnet8", 10, 16), half=False), tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"does not hold the weights of this network: \S+ is (missing|one too many)$"):
+        Authorised.drawn(replace(RECIPE, init=tmp_path / "other.safetensors"), 10, 16)
+    save_file(stored(build(RECIPE.model, 11, 16), half=False), tmp_path / "wide.safetensors")
+    with pytest.raises(ValueError, match=r"\S+ is \(11.*\), not \(10.*\)$"):
+        Authorised.drawn(replace(RECIPE, init=tmp_path / "wide.safetensors"), 10, 16)
 
 
 def test_stopped_and_resumed_gives_the_same_weights(bundle: Path, small: ImageSet, run: Run, tmp_path: Path) -> None:
@@ -248,7 +257,7 @@ def test_a_description_that_leaves_something_out_is_refused(bundle: Path, missin
     [
         (lambda w: w | {"extra": torch.zeros(1)}, "extra is one too many"),
         (lambda w: {name: w[name] for name in list(w)[1:]}, "is missing"),
-        (lambda w: w | {"1.weight": w["1.weight"].half()}, "1.weight is .* of torch.float16, not"),
+        (lambda w: w | {"1.weight": w["1.weight"].half()}, "must be torch.float32: 1.weight is torch.float16"),
         (lambda w: w | {"1.weight": w["1.weight"][:3].clone()}, r"1.weight is \(3, 3, 5, 5\)"),
         (lambda w: w | {"1.weight": w["1.weight"] * float("nan")}, "1.weight has NaN or infinite"),
         (lambda w: w | {"1.weight": w["1.weight"] / 0}, "1.weight has NaN or infinite"),

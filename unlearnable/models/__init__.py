@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model
 from torch import nn
 
 from unlearnable.messages import one_line
@@ -20,6 +20,7 @@ from unlearnable.models import (
     vit,
     wide,
 )
+from unlearnable.models.stored import misfit
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,11 @@ def load_weights(network: nn.Module, path: Path) -> None:
         return
     try:
         load_model(network, path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold weights of this {type(network).__name__}: {one_line(error)}") from None
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {one_line(error)}") from None
+    except RuntimeError as error:
+        wrong = misfit(network.state_dict(), load_file(path)) or one_line(error)
+        raise ValueError(f"{path} does not hold the weights of this network: {wrong}") from None
 
 
 def _builder(name: str) -> outside.Builder:

@@ -26,6 +26,19 @@ def restored(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Net
     return network.eval().requires_grad_(False)
 
 
+def misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with the first of the weights found, by name, that are not those wanted, in words; None where all
+    have the same names and shapes.
+    """
+    for name in sorted(wanted.keys() | found.keys()):
+        if name not in found or name not in wanted:
+            return f"{name} {'is missing' if name in wanted else 'is one too many'}"
+        ours, theirs = tuple(wanted[name].shape), tuple(found[name].shape)
+        if ours != theirs:
+            return f"{name} is {theirs}, not {ours}"
+    return None
+
+
 @contextmanager
 def weightless() -> Iterator[None]:
     """Networks built in here have weights that take no memory, no time and no random numbers: others replace them."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from unlearnable.data import LARGEST_SIZE, ImageSet, blank
 from unlearnable.models import MODELS, build
-from unlearnable.models.stored import stored, weightless
+from unlearnable.models.stored import misfit, stored, weightless
 from unlearnable.run import Run, write_atomically
 from unlearnable.training.bundle import BUNDLE, WEIGHTS, contents, expect, is_scratch, parsed
 from unlearnable.training.classifier import Classifier
@@ -248,14 +248,11 @@ def _check_range(name: str, value: int | float) -> None:
 def _check_weights(weights: Mapping[str, Tensor], model: str, count: int, size: int) -> None:
     """Raises ValueError, naming the first, where the tensors are not those of the model, or not finite."""
     wanted = _expected(model, count, size)
-    for name in sorted(wanted.keys() | weights.keys()):
-        if name not in weights or name not in wanted:
-            which = "is missing" if name in wanted else "is one too many"
-            raise ValueError(f"the weights are not those of {model}: {name} {which}")
-        ours, theirs = wanted[name], weights[name]
-        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
-            there = f"{tuple(theirs.shape)} of {theirs.dtype}, not {tuple(ours.shape)} of {ours.dtype}"
-            raise ValueError(f"the weights are not those of {model} for {count} classes: {name} is {there}")
+    if wrong := misfit(wanted, weights):
+        raise ValueError(f"the weights are not those of {model} for {count} classes: {wrong}")
+    for name, theirs in sorted(weights.items()):
+        if theirs.dtype != wanted[name].dtype:
+            raise ValueError(f"the weights must be {wanted[name].dtype}: {name} is {theirs.dtype}")
         if not bool(torch.isfinite(theirs).all()):
             raise ValueError(f"the weights are no numbers everywhere: {name} has NaN or infinite values")
 
