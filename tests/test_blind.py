@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unlearnable.data import ImageSet
+from unlearnable.data import ImageSet, blank
 from unlearnable.models import build
 from unlearnable.models.blind import blind_to, blinded, direction, levels
 from unlearnable.run import Run
@@ -82,8 +82,11 @@ def test_a_network_whose_first_layer_keeps_its_scale_is_refused(model: str, colo
 
 
 def test_weights_that_are_handed_out_belong_to_a_seed_and_a_number() -> None:
+    nobody = blank(torch.zeros(0, dtype=torch.int64), ("a", "b", "c"), 16)
+
     def first(seed: int, **values: object) -> torch.Tensor:
-        return next(Handed(**values).network("cnn", 3, 16, Run(seed=seed)).parameters()).detach()  # type: ignore[arg-type]
+        network = Handed(**values).network("cnn", nobody, Run(seed=seed))  # type: ignore[arg-type]
+        return next(network.parameters()).detach()
 
     assert torch.equal(first(0), first(0))
     others = (first(1), first(0, which=1), first(0, form="blind"), first(0, form="blind", which=1))
