@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,24 @@ def served(*flags: str, before: Sequence[str] = (), tmp: Path | None = None) -> 
     """Runs the command for the length of the block. before: what is put in front of it; tmp: its temporary folder."""
     words = [*before, sys.executable, "-m", "unlearnable", "ui", "--port", "0", "--device", "cpu", *flags]
     surroundings = os.environ | ({} if tmp is None else {"TMPDIR": str(tmp)})
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=surroundings)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=surroundings, start_new_session=True)
     try:
         yield Served(_address(process), process)
     finally:
-        process.terminate()
+        _signal(process, signal.SIGTERM)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _signal(process, signal.SIGKILL)
             process.wait()
         if process.stderr is not None:
             process.stderr.close()
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> None:
+    """To what is put in front of the command and to the command, which would go on without it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _address(process: subprocess.Popen[str]) -> str:
