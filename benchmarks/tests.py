@@ -52,8 +52,8 @@ def sentence(record: dict[str, Any]) -> str:
 
 
 def _named(took: dict[str, float]) -> str:
-    """What the tests of each file took, in words; nothing for what did not run."""
-    said = [f"{NAMED[file]} {seconds:.0f} s" for file, seconds in took.items() if seconds]
+    """What the tests of each file took, in words; nothing for what took none, or did not run."""
+    said = [f"{NAMED[file]} {seconds:.0f} s" for file, seconds in took.items() if round(seconds)]
     return f" (of it, in processes side by side: {', '.join(said)})" if said else ""
 
 
