@@ -7,7 +7,7 @@ little of the images.
 
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from unlearnable import suites, tables
 from unlearnable.experiment import CLEAN, Cell
@@ -69,17 +69,13 @@ def _order(column: Column) -> tuple[int, str]:
 
 def _line(name: str, row: dict[Column, list[float]], columns: list[Column]) -> str:
     values = {column: mean(found) for column, found in row.items()}
-    shown = [_spread(row[column]) if column in row else "-" for column in columns]
+    shown = [tables.spread(row[column]) if column in row else "-" for column in columns]
     if name.startswith(CLEAN):
         return "| " + " | ".join([name, "-", *("-" for _ in OVER), *shown]) + " |"
     over = (list(OVER), *([kind] for kind in OVER))
     margins = [_margin(values, [column for column in columns if column[1] in kinds]) for kinds in over]
     margins[0] = f"**{margins[0]}**" if margins[0] != "-" else "-"
     return "| " + " | ".join([f"`{name}`", *margins, *shown]) + " |"
-
-
-def _spread(found: list[float]) -> str:
-    return f"{mean(found):.3f} ± {stdev(found):.3f}" if len(found) > 1 else f"{found[0]:.3f}"
 
 
 def _margin(values: dict[Column, float], others: list[Column]) -> str:

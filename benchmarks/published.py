@@ -28,11 +28,10 @@ from unlearnable.models import build
 from unlearnable.packs import load_dataset
 from unlearnable.pixels import LINF8, to_float
 from unlearnable.protections import protection
-from unlearnable.protections._pgd import descend, frozen
 from unlearnable.protections.ar import Autoregressive
 from unlearnable.protections.rem import REM
 from unlearnable.provenance import provenance
-from unlearnable.run import Precision, Run, write_atomically
+from unlearnable.run import Run, write_atomically
 from unlearnable.training import CropFlip
 
 CODE = {
@@ -82,14 +81,6 @@ def published(method: str, code: ModuleType, network: nn.Module) -> Loop:
     return {"em": em, "rem": rem}[method]
 
 
-def robust(network: nn.Module, run: Run) -> Loop:
-    """REM's own terms in the engine's loop."""
-    judge, method = frozen(network, run), REM()
-    return lambda x, y, delta, steps: descend(
-        method.terms(judge, y, run.rng("speed"), run, None), x, delta, steps, LINF8
-    )[0]
-
-
 def loops(method: str, code: ModuleType, run: Run) -> dict[str, Loop]:
     """Theirs, ours in fp32 and in bf16, each with a network of its own, of the same weights."""
 
@@ -97,11 +88,11 @@ def loops(method: str, code: ModuleType, run: Run) -> dict[str, Loop]:
         with run.seeded("speed"):
             return build("resnet18", 10, 32)
 
-    def here(precision: Precision) -> Loop:
-        at = replace(run, precision=precision)
-        return ours(network(), "em", at) if method == "em" else robust(network(), at)
-
-    return {"published": published(method, code, network()), "ours, fp32": here("fp32"), "ours, bf16": here("bf16")}
+    return {
+        "published": published(method, code, network()),
+        "ours, fp32": ours(network(), method, replace(run, precision="fp32")),
+        "ours, bf16": ours(network(), method, replace(run, precision="bf16")),
+    }
 
 
 def alike(found: dict[str, Loop], data: ImageSet) -> float:

@@ -71,8 +71,8 @@ def write(destination: Destination, manifest: Manifest, run: Run) -> None:
 def write_measured(destination: Path, manifest: Path, learned: Mapping[str, Any], run: Run) -> Path:
     """Writes the card of what `protect` wrote, and gives its place. learned: what networks learned from it, as
     "learnability" is in a report. Raises ValueError as `check_card`."""
-    check_card(destination)
     place = _place(destination, destination.is_dir())
+    _check_free(place)
     with closing(Manifest(manifest, writing=False)) as opened:
         _put(place, opened, _learned(learned), run)
     return place
