@@ -27,11 +27,9 @@ RELEASE = ("--method", "uge:blind-quick", "--epochs", "6", "--steps", "150", "--
 ROUND = re.compile(r"round (\d+): accuracy ([\d.]+), (\d+) clients failed")
 OUTSIDER = re.compile(r"outsider, (\w+) on (\w+) images: accuracy ([\d.]+), best epoch ([\d.]+)")
 SENT = {
-    "the protector's own network": r"reached here, ([\d.]+)",
-    "the receiver's": r"verified and trained: ([\d.]+)",
-    "a stranger's, with the pictures alone": r"the pictures alone: ([\d.]+)",
-    "a stranger's, with clean ones": r"clean ones: ([\d.]+)",
-}
+    "the protector's own network": "protector_accuracy", "the receiver's": "accuracy",
+    "an outsider's, with the pictures alone": "outsider", "an outsider's, with clean ones": "outsider_clean",
+}  # fmt: skip
 
 
 def together(split: str, published: str) -> dict[str, Any]:
@@ -59,9 +57,9 @@ def released() -> dict[str, Any]:
 
 
 def sent() -> dict[str, Any]:
-    """Scenario III: receiver, protector and a stranger."""
-    said = _ran([sys.executable, "examples/transmission.py"], ROOT)
-    return {what: float(re.findall(pattern, said)[0].rstrip(".")) for what, pattern in SENT.items()}
+    """Scenario III: receiver, protector and an outsider."""
+    said = json.loads(_ran([sys.executable, "examples/transmission.py"], ROOT))
+    return {what: said[name] for what, name in SENT.items()}
 
 
 def text(name: str) -> str:

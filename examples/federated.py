@@ -8,19 +8,13 @@ from dataclasses import replace
 
 import torch
 
-from unlearnable import ImageSet, Recipe, Run, load_dataset
+from unlearnable import Recipe, Run, load_dataset
 from unlearnable.engines import Federation, federate
 from unlearnable.training import CropFlip
 
-
-def in_pencil(data: ImageSet) -> ImageSet:
-    """Levels 112 to 143 of 255: pure black and white leave a change no room, and drown it."""
-    return data.with_images(112 + data.images // 8)
-
-
 if __name__ == "__main__":  # Ray's processes import this file
-    torch.set_num_threads(1)
-    train, test = (in_pencil(part) for part in load_dataset("digits"))
+    torch.set_num_threads(1)  # in pencil, levels 112 to 143: pure black and white leave a change no room, and drown it
+    train, test = (part.with_images(112 + part.images // 8) for part in load_dataset("digits"))
     recipe = Recipe(epochs=4, lr=0.02, batch=32, augment=(CropFlip(2, flip=False),))
     generator = {"budget": {"norm": "linf", "eps": 0.08}, "steps": 100, "batch": 64, "width": 8, "blocks": 1}
     split, published = [*sys.argv[1:], *("iid", "protected")[len(sys.argv) - 1 :]]
