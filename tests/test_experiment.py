@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable import provenance, tables
+from unlearnable import __version__, provenance, tables
 from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
 from unlearnable.experiment.evaluating import _row
@@ -31,6 +31,16 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("records")
     assert bench(CELLS, out, Run(0)) == (2, 0, [])
     return out
+
+
+def test_a_package_inside_somebody_elses_checkout_does_not_take_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run(["git", "-C", tmp_path, *author, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "site-packages" / "unlearnable" / "provenance.py"))
+    assert provenance.commit() == f"release {__version__}"
 
 
 def test_a_record_says_what_happened_and_where(records: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jobs import crop, everything, folder, job, noise, put, samples, stored, tree
 from PIL import Image
+from sources import write_tar
 
 from unlearnable.job import Verification, audit, verify, worker
 from unlearnable.job.manifest import Manifest
@@ -295,3 +296,17 @@ def test_progress(done: tuple[Path, Path]) -> None:
     assert [event.done for event in events] == list(range(1, 12))
     assert {event.total for event in events} == {11}
     assert tree(done[1])
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_second_member_of_one_name_does_not_stand_in_for_the_first(tmp_path: Path, shards: bool) -> None:
+    files = [(name, stored(noise(row), "PNG")) for row, name in enumerate(("x/1.png", "x/2.png", "x/1.png"))]
+    source, out = tmp_path / "src", tmp_path / ("dst" if shards else "dst.tar")
+    packed = source / "a.tar" if shards else source.with_suffix(".tar")
+    packed.parent.mkdir(exist_ok=True)
+    write_tar(packed, files)
+    source = source if shards else packed
+    done = job(source, out)
+    assert done.failed == 1
+    found = verify(source, out)
+    assert (found.checked, found.bad, found.missing) == (done.protected, 0, 1)

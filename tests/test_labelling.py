@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from unlearnable import labelling
 from unlearnable.data import ImageSet
-from unlearnable.labelling import groups_of, relabel, scores
+from unlearnable.labelling import cluster, groups_of, relabel, scores
 from unlearnable.protections._clusterwise import clustered
 from unlearnable.run import Run
 
@@ -88,3 +88,8 @@ def test_three_heaps_are_best_described_by_three_groups() -> None:
     assert all(a["sse"] > b["sse"] for a, b in pairwise(found))
     assert max(found, key=lambda row: row["silhouette"])["k"] == 3
     assert max(found, key=lambda row: row["calinski_harabasz"])["k"] == 3
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32 + 5])
+def test_any_whole_number_is_a_seed(small: ImageSet, seed: int) -> None:
+    assert torch.equal(cluster(small, 3, seed), cluster(small, 3, seed % 2**32))

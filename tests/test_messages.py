@@ -30,6 +30,7 @@ WRONG = {
     'adversaries.adversary("wizard")': "adversary must be one of standard",
     'models.build("alexnet", 10, 32)': "model must be one of cnn, lenet",
     "data.ImageSet(bytes_(2, 2), torch.tensor([3]), ('a',))": "labels must be -1 to 0, got 3",
+    "data.ImageSet(bytes_(2, 2).repeat(2, 1, 1, 1), torch.tensor([-2, 0]), ('a',))": "labels must be -1 to 0, got -2",
     "data.ImageSet(bytes_(2, 2), torch.tensor([0, 0]), ('a',))": "1 images need as many int64 labels, got (2,)",
 }
 PROGRAM = """

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from commands import Command, picture, refused
 from jobs import tree
+from sources import write_tar
 
 from unlearnable import job
 from unlearnable.addresses import shown
@@ -59,8 +60,6 @@ def test_a_remote_folder_comes_back_with_the_bytes_of_a_local_one(
 
 
 def test_a_remote_archive_and_a_pattern(tmp_path: Path, memory: Any, command: Command) -> None:
-    from sources import write_tar
-
     for shard in range(2):
         data = [(f"{n}.png", (tmp_path / f"src/{'cat' if n % 2 else 'dog'}/{n}.png").read_bytes()) for n in range(4)]
         write_tar(tmp_path / f"s-{shard}.tar", data[2 * shard : 2 * shard + 2])
@@ -71,6 +70,25 @@ def test_a_remote_archive_and_a_pattern(tmp_path: Path, memory: Any, command: Co
     assert (checked.code, checked.json["checked"]) == (0, 2)
     assert command("protect", "memory://shards/s-{0..1}.tar", "memory://all", *OPTIONS).json["protected"] == 4
     assert {name for name in memory.find("/all") if name.endswith(".tar")} == {"/all/s-0.tar", "/all/s-1.tar"}
+
+
+def test_a_manifest_that_cannot_be_fetched_is_not_taken_for_none(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(tmp_path / "s.tar", [("0.png", (tmp_path / "src/dog/0.png").read_bytes())])
+    memory.put(str(tmp_path / "s.tar"), "/s.tar")
+    assert command("protect", "memory://s.tar", "memory://dst.tar", *OPTIONS, "--eps", "2/255").code == 0
+    words = ("verify", "memory://s.tar", "memory://dst.tar", "--json")
+    assert command(*words).json["eps"] == "2/255"
+    get = remote._get
+
+    def broken(system: Any, many: list[tuple[str, Path]]) -> None:
+        if any(".partial" in there for there, _ in many):
+            raise TimeoutError("no answer")
+        get(system, many)
+
+    monkeypatch.setattr(remote, "_get", broken)
+    assert "cannot be read: TimeoutError no answer" in refused(command(*words))
 
 
 def test_what_cannot_be_reached_is_said_in_one_line_and_leaves_nothing(

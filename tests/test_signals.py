@@ -198,3 +198,10 @@ def test_the_command_line_says_that_it_stops_nobody(source: Path, tmp_path: Path
     assert "signals, which stop nobody: 7 of 8 pictures say in XMP that training is not allowed" in ended.out
     assert command("protect", source, "dst", "--signals", "--method", "lsp", "--resume", "--json").json["signals"] == 7
     assert "signals" not in command("protect", source, "other", "--method", "lsp", "--json").json
+
+
+def test_a_property_without_a_value_is_not_said_to_be_added() -> None:
+    empty = SAYS["attribute"].replace(b"DMI-ALLOWED", b"")
+    after = signalled(decode(file("PNG", empty), "a.png"))
+    assert after.metadata.xmp == empty
+    assert after.notes[-1] == "signal left as it was: plus:DataMining without a value"

@@ -37,8 +37,9 @@ class ImageSet:
             raise ValueError(f"images must be uint8 (n, c, h, w), got {self.images.dtype} {tuple(self.images.shape)}")
         if self.labels.shape != (len(self.images),) or self.labels.dtype != torch.int64:
             raise ValueError(f"{len(self.images)} images need as many int64 labels, got {tuple(self.labels.shape)}")
-        if len(self.labels) and not -1 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
-            raise ValueError(f"labels must be -1 to {len(self.classes) - 1}, got {int(self.labels.max())}")
+        wrong = self.labels[(self.labels < -1) | (self.labels >= len(self.classes))]
+        if len(wrong):
+            raise ValueError(f"labels must be -1 to {len(self.classes) - 1}, got {int(wrong[0])}")
 
     def __len__(self) -> int:
         return len(self.images)

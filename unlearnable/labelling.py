@@ -38,7 +38,7 @@ def kmeans(points: Points, k: int, seed: int) -> "KMeans":
     from sklearn.cluster import KMeans  # loaded here: it takes a second, and few need it
 
     with threadpool_limits(1):
-        return KMeans(k, n_init=4, random_state=seed).fit(points.numpy())
+        return KMeans(k, n_init=4, random_state=seed % 2**32).fit(points.numpy())
 
 
 def groups_of(text: str, data: ImageSet, seed: int) -> Labels:

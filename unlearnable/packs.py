@@ -16,6 +16,7 @@ import torch
 from unlearnable.data import ImageSet, first_of_each, load_labelled
 from unlearnable.extras import imported
 from unlearnable.messages import in_words
+from unlearnable.pixels import UNBOUNDED, release
 
 DATA_VARIABLE = "UNLEARNABLE_DATA"
 HUB = "hub"
@@ -93,8 +94,8 @@ def digits() -> tuple[ImageSet, ImageSet]:
     from sklearn.datasets import load_digits
 
     grey, target = load_digits(return_X_y=True)
-    levels = torch.from_numpy(grey).reshape(-1, 1, 8, 8) / 16
-    images = (levels * torch.iinfo(torch.uint8).max).round().to(torch.uint8)
+    levels = torch.from_numpy(grey).float().reshape(-1, 1, 8, 8) / 16
+    images = release(torch.zeros(levels.shape, dtype=torch.uint8), levels, UNBOUNDED)
     images = images.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat(1, 3, 1, 1)
     whole = ImageSet(images, torch.from_numpy(target).to(torch.int64), tuple("0123456789"))
     return whole.subset(torch.arange(1200)), whole.subset(torch.arange(1200, 1797))
@@ -168,7 +169,7 @@ def weights_file(path: Path) -> Path:
     return found
 
 
-def _needed(file: str, hosted: bool = False) -> Path:
+def _needed(file: str, hosted: bool) -> Path:
     if (found := _found(file)) is None:
         now = os.environ.get(DATA_VARIABLE) or "not set"
         instead = f", or to {HUB!r} to download the data set" if hosted else ""

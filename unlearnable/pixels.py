@@ -123,6 +123,11 @@ def level_cap(budget: Budget, depth: Depth = 8) -> int:
     return levels if depth == 8 else levels * 256
 
 
+def rms_cap(budget: Budget) -> float:
+    """The largest root mean square of an image's change that counts as within an L2 budget."""
+    return budget.eps * (1 + _TIE)
+
+
 def in_levels(count: int) -> float:
     """So many levels of 8 bits, in units of the 0..1 range."""
     return count / 255
@@ -143,8 +148,9 @@ def beyond(before: Stored, after: Stored, budget: Budget, depth: Depth = 8) -> b
     """Whether a value changed by more than an L-infinity budget allows, or an image by more than an L2 one."""
     if budget.norm != "l2":
         return levels_changed(before, after, depth) > level_cap(budget)
-    change = (after.to(torch.int32) - before.to(torch.int32)).to(torch.float32)
-    return bool((_rms(change) > budget.eps * _peak(depth) * (1 + _TIE)).any())
+    parts = zip(before.split(PART), after.split(PART), strict=True)
+    changes = ((after.to(torch.int32) - before.to(torch.int32)).to(torch.float32) for before, after in parts)
+    return any(bool((_rms(change) > rms_cap(budget) * _peak(depth)).any()) for change in changes)
 
 
 def packing(budget: Budget) -> tuple[torch.dtype, float]:

@@ -63,6 +63,8 @@ def bare(word: str) -> str:
 def commit() -> str:
     """The commit of the checkout the package runs from, "-dirty" where it was changed; the version otherwise."""
     root = Path(__file__).parent.parent
+    if not (root / ".git").exists():  # git would look further up, and find whose project this is installed in
+        return f"release {__version__}"
     try:
         asked = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603

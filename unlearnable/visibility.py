@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable.files.pictures.picture import Samples
-from unlearnable.pixels import Depth, Pixels, to_float
+from unlearnable.pixels import Depth, Pixels, in_levels, to_float
 
 NOTICEABLE = 2.3
 """CIELAB units: the difference of two colours that is just noticed (Mahy, Van Eycken, Oosterlinck: Evaluation of
 uniform color spaces developed after the adoption of CIELAB and CIELUV, Color Research and Application 19, 1994)."""
 _CELLS = 128  # along the longer side: where that spans 12 degrees, about as coarse as S-CIELAB's filters for colour
 _WINDOW = 5  # cells a side
-_FLAT = 3 / 255
+_FLAT = in_levels(3)
 _ENOUGH = 0.05
 _BAND = 1 << 16
 _XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))  # of sRGB, IEC 61966-2-1

@@ -86,13 +86,19 @@ def _isobmff(data: bytes) -> str | None:
     return "HEIF" if brands & _HEIF_BRANDS else None
 
 
+def unsupported(name: str) -> str | None:
+    """Why no picture with a name like this is read; None where they are."""
+    suffix = suffix_of(name)
+    return f"{suffix} pictures cannot be protected: {UNSUPPORTED[suffix]}" if suffix in UNSUPPORTED else None
+
+
 def identify(data: bytes, name: str) -> str:
     """The format of the bytes, once it is sure that the name says the same and that it can be read; else `Refused`."""
     suffix = suffix_of(name)
     if not data:
         raise Refused("the file is empty (0 bytes): restore it from where it came")
-    if suffix in UNSUPPORTED:
-        raise Refused(f"{suffix} pictures cannot be protected: {UNSUPPORTED[suffix]}")
+    if reason := unsupported(name):
+        raise Refused(reason)
     kind = sniff(data)
     if kind is None:
         raise Refused(f"not a picture in any known format (it begins {data[:8]!r}): damaged, or misnamed")

@@ -13,6 +13,7 @@ import torch
 from unlearnable import perturbation as perturbations
 from unlearnable.data import LARGEST_SIZE, WORKING_SIZE, ImageSet, blank
 from unlearnable.files import Collection, Item, Refused, decode, is_picture_name, open_collection
+from unlearnable.files.collections.item import BLOCK
 from unlearnable.files.destination import lies_in
 from unlearnable.job.labels import Fitted, Labelling, Wanted, label_pictures, views
 from unlearnable.perturbation import Perturbation
@@ -90,8 +91,12 @@ def _fitted_choice(folder: Path, eps: float | None) -> Choice:
     refuse_nothing(budget)
     if budget.eps > method.budget.eps and not isinstance(perturbation, perturbations.Scaling):
         raise ValueError(f"eps {budget} is above {method.budget}, which {folder} was fitted for: use that or less")
-    files = [(folder / name).read_bytes() for name in (perturbations.CONFIG, perturbations.WEIGHTS)]
-    return Choice(method, budget, {"method": f"fitted {hashlib.sha256(b''.join(files)).hexdigest()}"}, folder)
+    digest = hashlib.sha256()
+    for name in (perturbations.CONFIG, perturbations.WEIGHTS):
+        with open(folder / name, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    return Choice(method, budget, {"method": f"fitted {digest.hexdigest()}"}, folder)
 
 
 def fit(

@@ -14,7 +14,7 @@ from unlearnable import visibility
 from unlearnable.files import Picture
 from unlearnable.files.pictures.picture import Samples
 from unlearnable.perturbation import Perturbation, resized, side_seen
-from unlearnable.pixels import UNBOUNDED, Budget, Depth, Stored, levels_changed, release, to_float
+from unlearnable.pixels import UNBOUNDED, Budget, Depth, Stored, levels_changed, release, rms_cap, to_float
 
 IN_ONE_PIECE = 4 << 20
 """Pictures of up to so many pixels are worked on whole, larger ones block by block."""
@@ -107,7 +107,7 @@ def _within_l2(planes: Samples, small: Delta, budget: Budget) -> Samples:
     while True:
         weak = small * share
         found = _in_blocks(planes, lambda block, weak=weak: _part(weak, planes, block), UNBOUNDED)  # type: ignore[misc]
-        if change(planes, found).rms <= budget.eps * (1 + 1e-6):
+        if change(planes, found).rms <= rms_cap(budget):
             return found
         share *= 0.995
 

@@ -36,8 +36,8 @@ class Job:
     L-infinity budget in units of the 0..1 range. labels: where class names come from. container: the file type of
     the outputs. resume: go on with what is in the destination; overwrite: start anew there. card: write a data card,
     README.md in a folder or NAME.README.md beside a file. signals: say beside the pixels too that training is not
-    allowed (`files.signals`); certificate, certificate_key: PEM files, to say it by C2PA as well (`files.credentials`).
-    lend: give the pictures the noise that a folder holds for others, class for class.
+    allowed (`files.pictures.signals`); certificate, certificate_key: PEM files, to say it by C2PA as well
+    (`files.pictures.credentials`). lend: give the pictures the noise that a folder holds for others, class for class.
     Raises ValueError where a value is not allowed.
     """
 

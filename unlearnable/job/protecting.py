@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unlearnable.files import Collection, Destination, Item, Packable, is_picture_name
 from unlearnable.files.collections.folder import listed
-from unlearnable.files.formats import UNSUPPORTED, suffix_of
+from unlearnable.files.formats import unsupported
 from unlearnable.files.pictures.signals import ADDED
 from unlearnable.job import card, crawlers, fitting, identity, places, preflight, resuming
 from unlearnable.job.fitting import Choice, Ready
@@ -281,7 +281,4 @@ def _listing(source: Collection) -> list[tuple[str, int | None]]:
 
 def _refusal(item: Item) -> str | None:
     """Why a file is refused unread, or None."""
-    suffix = suffix_of(item.name)
-    if item.problem is None and suffix in UNSUPPORTED:
-        return f"{suffix} pictures cannot be protected: {UNSUPPORTED[suffix]}"
-    return item.problem
+    return item.problem or unsupported(item.name)

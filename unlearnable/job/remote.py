@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from unlearnable.addresses import is_address, shown
 from unlearnable.files import BOOKKEEPING
 from unlearnable.job.manifest import FILE
-from unlearnable.job.remote_stores import There, Told, explained, found, inside, matching, overlap, system_of
+from unlearnable.job.remote_stores import Absent, There, Told, explained, found, inside, matching, overlap, system_of
 from unlearnable.run import Cancelled, Run
 
 _TOGETHER = 64
@@ -54,7 +54,7 @@ class Place:
             system, root = system_of(self.address)
             wanted = found(system, root) or matching(system, root)
             if not wanted:
-                raise Told(f"SRC {self.address!r} is not there: check the address")
+                raise Absent(f"SRC {self.address!r} is not there: check the address")
             one, home = list(wanted) == [""], self.path if "{" not in self.path.name else self.path.parent
             files = {self.path if one else inside(home, name): there for name, there in wanted.items()}
             _clear(home, files.keys())
@@ -149,7 +149,7 @@ def copies(*places: str, run: Run) -> Iterator[list[Path]]:
                 Place(given, sides[-1]).fetch(run)
         if is_address(places[-1]) and not (sides[-1] / BOOKKEEPING).is_dir():
             partial = Place(f"{places[-1].rstrip('/')}.partial", sides[-1].with_name(f"{sides[-1].name}.partial"))
-            with suppress(ValueError):  # without a manifest names are compared
+            with suppress(Absent):  # without a manifest names are compared
                 partial.fetch(run)
         yield sides
 

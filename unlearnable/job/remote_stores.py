@@ -24,6 +24,10 @@ class Told(ValueError):
         super().__init__(shown(words))
 
 
+class Absent(Told):
+    """Nothing is there."""
+
+
 @contextmanager
 def explained(place: str, doing: str) -> Iterator[None]:
     """Within this block every failure of a remote place is a ValueError of one line."""

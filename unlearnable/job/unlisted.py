@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from unlearnable.files import Collection, Item, Packable, Refused, decode, is_picture_name, kept
 from unlearnable.files.collections.tables import NO_BYTES
-from unlearnable.files.copying import inspected
+from unlearnable.files.copying import hashed
 from unlearnable.job.reasons import REST_DIFFERS
 
 STRANGE = "it is not in the manifest: it came later, and nothing says that it is protected"
@@ -45,8 +45,7 @@ def _is_pictured(outputs: Collection, item: Item) -> bool:
     if is_picture_name(item.name):
         return True
     try:
-        for _ in inspected(outputs.blocks(item)):
-            pass
+        hashed(outputs.blocks(item))
     except Refused:
         return True
     return False

@@ -1,6 +1,5 @@
 """Is a protected collection still what it should be? Every output compared with its original, changing nothing."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from unlearnable.files import (
     stems,
 )
 from unlearnable.files.collections.collection import sha256_of
-from unlearnable.files.copying import inspected
+from unlearnable.files.copying import hashed
 from unlearnable.files.pictures.picture import Samples
 from unlearnable.job import reasons
 from unlearnable.job.manifest import Manifest, Outcome, sha256
@@ -31,11 +30,10 @@ from unlearnable.job.parallel import decoded, results
 from unlearnable.job.picture import Change, change
 from unlearnable.job.places import find_manifest
 from unlearnable.job.unlisted import NOBODYS, STRANGE, beside, strangers
-from unlearnable.pixels import LINF8, Budget, level_cap
+from unlearnable.pixels import LINF8, Budget, level_cap, rms_cap
 from unlearnable.run import Run
 
 _CONTAINERS: tuple[Container, ...] = ("keep", "png", "webp")
-_ROUNDING = 1e-6
 _Source = Literal["manifest", "default", "caller"]
 
 
@@ -60,11 +58,11 @@ def verify(source: Path, destination: Path, run: Run | None = None, eps: float |
     """Compares a protected collection with its originals: by the manifest where there is one, else by names.
 
     With a manifest the hashes, the budget and the list of files are checked too; without one a picture may carry a
-    signal (`files.signals`) or none, and the budget is 8/255. Labels and all else that a table or an array file holds
-    beside its pictures are compared too. A picture that is no file's output is bad, and so is one in which no pixel
-    differs from its original, unless the budget is 0, a control's. eps: an L-infinity budget in units of the 0..1
-    range, which no picture may go beyond whatever the manifest says, for nobody signed that. Raises ValueError where
-    one of the two cannot be listed, `Cancelled` where the run is.
+    signal (`files.pictures.signals`) or none, and the budget is 8/255. Labels and all else that a table or an array
+    file holds beside its pictures are compared too. A picture that is no file's output is bad, and so is one in which
+    no pixel differs from its original, unless the budget is 0, a control's. eps: an L-infinity budget in units of the
+    0..1 range, which no picture may go beyond whatever the manifest says, for nobody signed that. Raises ValueError
+    where one of the two cannot be listed, `Cancelled` where the run is.
     """
     with ExitStack() as stack:
         originals = stack.enter_context(closing(open_collection(source)))
@@ -155,7 +153,7 @@ class _Judge:
         budget_of: _Source = "caller" if eps is not None else "manifest" if about else "default"
         containers = (about["container"],) if about else _CONTAINERS
         signals = (False, True) if not about else ("signals" in about,)
-        sources, written = ({item.name: item for item in side.items} for side in (originals, outputs))
+        sources, written = ({item.name: item for item in reversed(side.items)} for side in (originals, outputs))
         return cls(
             originals, outputs, sources, written, stems(sources), budgets, budget_of, containers, signals, bool(about)
         )
@@ -232,13 +230,10 @@ class _Judge:
 
     def _copy(self, file: _File, name: str) -> str:
         """The hash of what is no picture, once it is sure that it holds none: `protect` would have refused it."""
-        seen = hashlib.sha256()
         try:
-            for block in inspected(self.outputs.blocks(self._written(file, name))):
-                seen.update(block)
+            return hashed(self.outputs.blocks(self._written(file, name)))
         except Refused as reason:
             raise _Bad(str(reason)) from reason
-        return seen.hexdigest()
 
     def _written(self, file: _File, name: str) -> Item:
         self.places[name] = file.place
@@ -274,7 +269,7 @@ class _Judge:
             cap = level_cap(budget)
             if found.max_delta > cap:
                 return f"changed by up to {found.max_delta} levels, above {cap} of eps {budget}"
-            if budget.norm == "l2" and found.rms > budget.eps * (1 + _ROUNDING):
+            if budget.norm == "l2" and found.rms > rms_cap(budget):
                 return f"changed by {found.rms:.6f} (root mean square), above {budget.eps:.6f} of eps {budget}"
         return None
 

@@ -66,7 +66,7 @@ class _Pair:
 
     @classmethod
     def of(cls, originals: Collection, outputs: Collection, run: Run) -> "_Pair":
-        sources, written = ({item.name: item for item in held.items} for held in (originals, outputs))
+        sources, written = ({item.name: item for item in reversed(held.items)} for held in (originals, outputs))
         return cls(originals, outputs, sources, written, run)
 
     def __call__(self, row: Row) -> tuple[float | None, dict[str, Float32[Tensor, "2 1"]]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -33,10 +34,8 @@ def restore(path: Path, state: dict[str, Any]) -> None:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The text header of a safetensors file, without its tensors."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header: dict[str, dict[str, str]] = json.loads(file.read(size))
-    return header.get("__metadata__", {})
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from unlearnable.extras import imported
-from unlearnable.files.collections.digests import Columns, bytes_of, digest
+from unlearnable.files.collections.digests import Columns, bytes_of, digest, pyarrow
 from unlearnable.files.collections.item import BLOCK
 from unlearnable.files.formats import sniff
 from unlearnable.files.marks import OVERLAP, drawn, packed, shows
@@ -41,7 +40,7 @@ def check_columns(table: Any) -> None:
 
 def _leaves(name: str, array: Any, depth: int) -> Iterator[tuple[str, Any, int]]:
     """(name, values, how many lists they lie in) of every column and of every field inside one."""
-    arrow = imported("pyarrow", "reading tables and data sets", "hf")
+    arrow = pyarrow()
     types, kind = arrow.types, array.type
     if isinstance(kind, arrow.BaseExtensionType):
         yield from _leaves(name, array.storage, depth)
@@ -61,7 +60,7 @@ def _leaves(name: str, array: Any, depth: int) -> Iterator[tuple[str, Any, int]]
 
 def _pictured(leaf: Any, depth: int) -> str | None:
     """What of a picture is in the values: its kind, in words; None where nothing is."""
-    arrow = imported("pyarrow", "reading tables and data sets", "hf")
+    arrow = pyarrow()
     types, kind = arrow.types, leaf.type
     if types.is_int8(kind) or types.is_uint8(kind):
         if depth > 1:

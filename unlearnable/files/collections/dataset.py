@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from unlearnable.files.collections.collection import Collection, Packable, Staged
-from unlearnable.files.collections.digests import digest
+from unlearnable.files.collections.digests import digest, pyarrow
 from unlearnable.files.collections.folder import Folder, inside, listed
 from unlearnable.files.collections.item import BOOKKEEPING, Item, is_card
 from unlearnable.files.collections.parts import Parts, staged_of
-from unlearnable.files.collections.tables import Rows, pyarrow
-from unlearnable.files.copying import inspected
+from unlearnable.files.collections.tables import Rows
+from unlearnable.files.copying import hashed
 from unlearnable.files.formats import is_picture_name
 from unlearnable.files.refused import Refused
 
@@ -59,13 +59,10 @@ class Dataset(Parts):
         return digest([super().kept(), found]) if found else super().kept()
 
     def _copied(self, item: Item) -> str:
-        read = hashlib.sha256()
         try:
-            for block in inspected(self._beside.blocks(item)):
-                read.update(block)
+            return hashed(self._beside.blocks(item))
         except Refused as reason:
             raise Refused(f"holds {item.name!r} beside the data set, which would be copied, but {reason}") from None
-        return read.hexdigest()
 
     @classmethod
     def fits(cls, path: Path) -> bool:

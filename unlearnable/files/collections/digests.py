@@ -9,6 +9,11 @@ import numpy as np
 from unlearnable.extras import imported
 
 
+def pyarrow(module: str = "pyarrow") -> Any:
+    """That module of pyarrow. Raises ValueError where it is not installed."""
+    return imported(module, "reading tables and data sets", "hf")
+
+
 def digest(said: Any) -> str:
     """Of JSON values; the order of keys does not count."""
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
@@ -16,7 +21,7 @@ def digest(said: Any) -> str:
 
 def bytes_of(array: Any) -> tuple[Any, memoryview]:
     """(where each value begins, and the last ends; all values one behind the other) of texts or bytes without nulls."""
-    arrow = imported("pyarrow", "reading tables and data sets", "hf")
+    arrow = pyarrow()
     if arrow.types.is_fixed_size_binary(array.type):
         array = array.cast(arrow.binary())
     whole = array.cast(arrow.large_binary())
@@ -34,8 +39,8 @@ class Columns:
     """
 
     def __init__(self) -> None:
-        self._arrow = imported("pyarrow", "reading tables and data sets", "hf")
-        self._compute = imported("pyarrow.compute", "reading tables and data sets", "hf")
+        self._arrow = pyarrow()
+        self._compute = pyarrow("pyarrow.compute")
         self._streams: dict[str, Any] = {}
 
     def add(self, table: Any) -> None:

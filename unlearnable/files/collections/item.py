@@ -1,6 +1,7 @@
 """One file of a collection: its name, whether it may be read, and which class its place gives it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def check_size(size: int) -> None:
 def parent_label(name: str) -> str | None:
     """The name of the folder a file lies in, so that train/cat and test/cat are one class; None at the top."""
     return name.rpartition("/")[0].rpartition("/")[2] or None
+
+
+def class_of(value: object, names: Sequence[str]) -> str | None:
+    """The class that a stored label means: a text is its own name, a number the place of one; None where unknown."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return None if value < 0 else names[value] if value < len(names) else str(value)
+    return (value or None) if isinstance(value, str) else None
 
 
 _DRIVE = re.compile(r"[A-Za-z]:")

@@ -20,7 +20,7 @@ from unlearnable.files.collections.archives import EPOCH
 from unlearnable.files.collections.arrays import Arrays, Stack
 from unlearnable.files.collections.collection import Staged
 from unlearnable.files.collections.digests import digest
-from unlearnable.files.collections.item import BLOCK
+from unlearnable.files.collections.item import BLOCK, class_of
 from unlearnable.files.marks import OVERLAP, shows
 from unlearnable.files.refused import Refused, refusing
 
@@ -272,13 +272,7 @@ def _labels_of(
     if found.dtype.kind not in "iuU" or found.shape not in ((count,), (count, 1)):
         return [None] * count  # several labels a picture, or none that names a class
     values = _small(archive, found).reshape(count).tolist()
-    return [_label(value, names) for value in values]
-
-
-def _label(value: int | str, names: list[str]) -> str | None:
-    if isinstance(value, str):
-        return value or None
-    return None if value < 0 else names[value] if value < len(names) else str(value)
+    return [class_of(value, names) for value in values]
 
 
 def _label_names(name: str) -> Iterator[str]:

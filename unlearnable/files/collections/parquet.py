@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from unlearnable.files.collections import columns
 from unlearnable.files.collections.collection import Packable, Staged
+from unlearnable.files.collections.digests import pyarrow
 from unlearnable.files.collections.item import Item
-from unlearnable.files.collections.tables import NoPictures, Rows, pyarrow
+from unlearnable.files.collections.tables import NoPictures, Rows
 from unlearnable.files.refused import Refused, refusing
 
 _GROUPS_IN_MEMORY = 2  # threads working in order stand on both sides of a border at most

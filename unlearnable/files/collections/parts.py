@@ -21,7 +21,8 @@ class Parts(Packable):
         for name, part in self.parts.items():
             prefix = _prefix(name)
             named = tuple(replace(item, name=prefix + item.name) for item in part.items)
-            self._homes |= {new.name: (part, old) for new, old in zip(named, part.items, strict=True)}
+            for new, old in zip(named, part.items, strict=True):
+                self._homes.setdefault(new.name, (part, old))  # a second one of that name has a problem
             self.items += named
 
     def read(self, item: Item) -> bytes:

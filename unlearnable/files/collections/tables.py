@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from unlearnable.extras import imported
 from unlearnable.files.collections import columns
 from unlearnable.files.collections.collection import Packable, Staged
-from unlearnable.files.collections.item import Item, check_item, check_size, member_item
+from unlearnable.files.collections.digests import pyarrow
+from unlearnable.files.collections.item import Item, check_item, check_size, class_of, member_item
 from unlearnable.files.formats import SUFFIXES, is_picture_name, sniff
 from unlearnable.files.refused import Refused, refusing
 
@@ -18,11 +18,6 @@ _PICTURE_COLUMNS = ("image", "img")
 _ADDRESS_COLUMNS = ("image", "img", "url", "image_url", "image_path", "path", "file", "file_name")
 _LOOKED_AT = 64  # rows
 _AT_ONCE = 1 << 28  # bytes of pictures written together: an Arrow column of bytes ends at 2 GiB
-
-
-def pyarrow(module: str = "pyarrow") -> Any:
-    """That module of pyarrow. Raises ValueError where it is not installed."""
-    return imported(module, "reading tables and data sets", "hf")
 
 
 @runtime_checkable
@@ -105,7 +100,7 @@ class Rows(Packable):
         for row in range(self._starts[-1]):
             data = self._bytes(row)
             kind = sniff(data[:256]) if data else None
-            suffix = next((s for s, k in SUFFIXES.items() if k == kind and s != ".apng"), "")
+            suffix = next((s for s, k in SUFFIXES.items() if k == kind), "")
             unread = f"not a picture in a format that is read ({kind or 'unknown'}, it begins {(data or b'')[:8]!r})"
             problem = NO_BYTES if not data else None if suffix else f"{unread}: convert it to PNG, or take the row out"
             yield Item(f"{row:0{digits}d}{suffix}", problem)
@@ -134,7 +129,7 @@ class Rows(Packable):
             return []
         found = names.get(column, [])
         cells = (self._chunks.column(chunk, column).to_pylist() for chunk in range(len(self._chunks.counts)))
-        return [_label(value, found) for values in cells for value in values]
+        return [class_of(value, found) for values in cells for value in values]
 
     def label(self, item: Item) -> str | None:
         row = self._rows.get(item.name)
@@ -267,11 +262,3 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
 def _type(feature: object) -> object:
     """What `datasets` calls a feature; one of several values a row may be a list."""
     return feature.get("_type") if isinstance(feature, dict) else None
-
-
-def _label(value: object, names: Sequence[str]) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            return None
-        return names[value] if value < len(names) else str(value)
-    return value if isinstance(value, str) else None

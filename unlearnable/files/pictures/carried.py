@@ -71,7 +71,7 @@ def _unknown(image: Image.Image, data: bytes, kind: str) -> list[str]:
             continue  # a manifest goes on
         elif not body.startswith(_SEGMENTS.get(name, ())):
             notes.append(f"JPEG segment {name} dropped")
-    for chunk in opening.webp_chunks(data) if kind == "WEBP" else ():
+    for chunk, _ in opening.webp_chunks(data) if kind == "WEBP" else ():
         if chunk not in _WEBP_CHUNKS:
             notes.append(metadata.NO_C2PA if chunk == b"C2PA" else f"WebP chunk {chunk.decode('latin-1')!r} dropped")
     if kind in ("HEIF", "AVIF") and _C2PA_BOX in data:

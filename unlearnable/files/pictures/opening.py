@@ -199,15 +199,16 @@ def _target(image: Image.Image, data: bytes, kind: str, mode: str, container: Co
 
 def lossless_webp(data: bytes) -> bool:
     """Is the still picture of a WebP file stored by the lossless codec?"""
-    return next((kind for kind in webp_chunks(data) if kind in (b"VP8L", b"VP8 ")), None) == b"VP8L"
+    return next((kind for kind, _ in webp_chunks(data) if kind in (b"VP8L", b"VP8 ")), None) == b"VP8L"
 
 
-def webp_chunks(data: bytes) -> Iterator[bytes]:
-    """The types of the chunks of a WebP file, in order."""
+def webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(type, body) of the chunks of a WebP file, in order."""
     at = 12
-    while at + 8 <= len(data):
-        yield data[at : at + 4]
-        at += 8 + (int.from_bytes(data[at + 4 : at + 8], "little") + 1) // 2 * 2
+    while at < len(data):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], data[at + 8 : end]
+        at = end + end % 2
 
 
 def bmp_profile(data: bytes) -> bytes | None:

@@ -23,23 +23,16 @@ _PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"))
 
 def chunks(file: bytes) -> Iterator[Chunk]:
     """The chunks of a PNG file, pixels included; raises `Refused` where it is cut short or a checksum is wrong."""
-    at, after = len(PNG_MAGIC), False
-    view = memoryview(file)
-    while True:
-        if at + 12 > len(file):
-            raise Refused("truncated PNG: it ends before its IEND chunk")
-        size, kind = int.from_bytes(file[at : at + 4], "big"), file[at + 4 : at + 8]
-        body = view[at + 8 : at + 8 + size]
-        if at + 12 + size > len(file):
+    kind, after, view = b"", False, memoryview(file)
+    for kind, start, end in _places(file):
+        if end + 4 > len(file):
             raise Refused(f"truncated PNG: its {kind!r} chunk is cut short")
-        checksum = int.from_bytes(view[at + 8 + size : at + 12 + size], "big")
-        if zlib.crc32(view[at + 4 : at + 8 + size]) != checksum:
+        if zlib.crc32(view[start - 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             raise Refused(f"damaged PNG: wrong checksum of its {kind!r} chunk")
         after |= kind == b"IDAT"
-        yield kind, b"" if kind == b"IDAT" else bytes(body), after
-        if kind == b"IEND":
-            return
-        at += 12 + size
+        yield kind, b"" if kind == b"IDAT" else bytes(view[start:end]), after
+    if kind != b"IEND":
+        raise Refused("truncated PNG: it ends before its IEND chunk")
 
 
 def length(file: bytes) -> int:

@@ -53,8 +53,8 @@ def _marked(meta: Metadata, target: str) -> tuple[Metadata, str]:
         packets = {xmp: _merged(xmp) for xmp in _packets(meta)}
     except _Unreadable as error:
         return meta, f"no signal: the XMP packet that is there cannot be added to ({error})"
-    if said := next((said for _, said in packets.values() if said), None):
-        return meta, f"signal left as it was: plus:DataMining {said}"
+    if (said := next((said for _, said in packets.values() if said is not None), None)) is not None:
+        return meta, f"signal left as it was: plus:DataMining {said or 'without a value'}"
     added: dict[bytes | None, bytes] = {was: now for was, (now, _) in packets.items()}
     added = added or {None: _merged(_PACKET)[0]}
     return _with(meta, added), f"{ADDED}: plus:DataMining {FORBIDDEN}"

@@ -10,6 +10,7 @@ from PIL import Image
 from unlearnable.files.marks import shows
 from unlearnable.files.pictures import png, tiff
 from unlearnable.files.pictures.metadata import Metadata
+from unlearnable.files.pictures.opening import webp_chunks
 
 _FOLLOWS = "bytes follow its end"
 _STRUCTURAL = frozenset({254, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 338, tiff.PHOTOSHOP})
@@ -45,21 +46,13 @@ def _in_webp(meta: Metadata, image: Image.Image, data: bytes) -> str | None:
         return "it holds more than one picture"
     held = ((b"ICCP", meta.icc), (b"EXIF", meta.exif), (b"XMP ", meta.xmp))
     allowed = [b"VP8X", b"VP8L", b"C2PA", *(name for name, value in held if value)]
-    for name, body in _riff(data):
+    for name, body in webp_chunks(data):
         if name not in allowed:
             return f"it holds a chunk {name.decode('latin-1')!r} that is not of the picture"
         allowed.remove(name)
         if name == b"VP8L" and shows(body):
             return "another picture lies among its samples"
     return None
-
-
-def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at < len(data):
-        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : end]
-        at = end + end % 2
 
 
 def _in_tiff(data: bytes) -> str | None:
