@@ -19,7 +19,7 @@ ONE_BY_ONE = ("main", "robust", "agreement", "matrix", "universal")
 """Suites whose cells within a data set and a model differ in the protection and the adversary only."""
 PLAIN = quick(Cell("cifar10", CLEAN, "standard", "resnet18"))
 """What most methods are first measured on."""
-NOT_YET = "No record yet: `unlearnable bench main` measures it."
+NOT_YET = "No record of it in the suite `main` yet: `unlearnable bench main` measures it."
 
 
 def overview() -> str:
@@ -64,7 +64,7 @@ def _of(name: str) -> str:
         if _method(record.cell) == name and seedless(record.cell.control) == PLAIN:
             found[seedless(record.cell)].append(record)
     if not found:
-        return "not measured yet"
+        return "not in `main` yet"
     own = {cell: records for cell, records in found.items() if not cell.made} or found
     cell, records = min(own.items(), key=lambda row: mean(record.accuracy for record in row[1]))
     return _accuracy(records) + ("" if name == CLEAN else f" (`{label(cell)}`)")

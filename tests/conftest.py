@@ -1,5 +1,6 @@
 """What the tests share: small real images (scikit-learn's digits), a run on the CPU, and a command line in a folder."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from commands import Command, Ended, picture
 
+from unlearnable import files
 from unlearnable.cli import main
 from unlearnable.data import ImageSet
 from unlearnable.encoders import Mini
@@ -62,3 +64,10 @@ def photos(tmp_path: Path) -> Path:
         picture(folder / name, i)
     (folder / "notes.txt").write_text("mine")
     return folder
+
+
+@pytest.fixture
+def open_collection():
+    """`open_collection`, closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda path: stack.enter_context(contextlib.closing(files.open_collection(path)))

@@ -47,12 +47,6 @@ def picture(mode: str) -> Image.Image:
     return image.convert("RGB").convert(mode)
 
 
-def stored(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
 def changed(planes: np.ndarray, seed: int = 0) -> np.ndarray:
     """Every sample moved by up to 8 levels, within its range."""
     step = np.random.default_rng(seed).integers(-8, 9, planes.shape)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def imports(path: Path) -> set[str]:
     """The rooms of the package that a file imports from."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), "imports name the package: unlearnable.ROOM"
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module == "unlearnable":
@@ -89,14 +91,22 @@ def test_only_pixels_knows_255_and_converts_to_integers(path: Path) -> None:
         node.lineno for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("byte", "round_")
     ]  # fmt: skip
-    assert not levels + calls, f"lines {levels + calls}: grey levels belong to pixels.py"
+    casts = [
+        node.lineno for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("to", "type", "astype")
+        and "uint8" in (getattr(word, "attr", "") for word in (*node.args, *(k.value for k in node.keywords)))
+    ]  # fmt: skip
+    assert not (wrong := levels + calls + casts), f"lines {wrong}: grey levels belong to pixels.py"
 
 
 @pytest.mark.parametrize("path", FILES, ids=ids)
 def test_no_pickles_no_bare_randomness_no_printing(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"\b(pickle|torch\.load|joblib)\b", text)
-    bare = re.findall(r"torch\.(?:rand|randn|randint|randperm)\((?:[^()]|\([^()]*\))*\)", text)
+    drawn = r"torch\.(?:rand|randn|randint|randperm|bernoulli|normal|multinomial|poisson|rand\w*_like)"
+    inside = r"(?<!init)\.(?:uniform|normal|random|bernoulli|exponential)_"
+    bare = re.findall(rf"(?:{drawn}|{inside})\((?:[^()]|\([^()]*\))*\)", text)
     assert not [call for call in bare if "generator=" not in call], "random numbers come from Run.rng"
     assert not re.search(r"np\.random|^import random|^from random", text, re.MULTILINE)
     if room(path) not in ("cli", "__main__"):
@@ -105,11 +115,12 @@ def test_no_pickles_no_bare_randomness_no_printing(path: Path) -> None:
 
 def test_public_names_are_the_same_for_type_checkers_and_at_run_time() -> None:
     declared = {
-        alias.name for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text()))
+        alias.name: node.module for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("unlearnable.") for alias in node.names
     }  # fmt: skip
-    assert declared == set(dir(unlearnable)) - {"__version__"}
-    assert all(getattr(unlearnable, name).__module__ for name in declared if name.islower())
+    assert declared.keys() == set(dir(unlearnable)) - {"__version__"}
+    for name, module in declared.items():
+        assert getattr(unlearnable, name) is getattr(import_module(str(module)), name)
 
 
 def test_the_changelog_knows_the_version() -> None:

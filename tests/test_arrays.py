@@ -1,5 +1,6 @@
 """Arrays of pixels in and out: .npz and CIFAR's binary files give the pixels of a folder, and keep all the rest."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,10 @@ def bad_npz(path: Path, case: str) -> None:
         np.savez(path, x_train=x, y_train=labels()[:5])
     elif case == "none":
         np.savez(path, weights=np.ones(3))
+    elif case == "twice":
+        np.savez(path, images=x)
+        with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("images.npy", archive.read("images.npy"))
     elif case == "two ways":
         np.savez(path, images=np.zeros((2, 3, 9, 3), np.uint8))
     elif case == "cut short":
@@ -100,7 +105,8 @@ def bad_npz(path: Path, case: str) -> None:
     ("case", "reason"),
     [("objects", "pickled Python objects, which are never opened"), ("float", "'x_train' as float64"),
      ("counts", r"6 pictures in 'x_train' but 'y_train' is \(5,\)"), ("none", "no array of pictures"),
-     ("two ways", "may be read in two ways"), ("cut short", "not a readable .npz"), ("damaged", "Bad CRC")],
+     ("twice", "two arrays 'images': damaged, or made with intent"), ("two ways", "may be read in two ways"),
+     ("cut short", "not a readable .npz"), ("damaged", "Bad CRC")],
 )  # fmt: skip
 def test_an_npz_that_will_not_do_is_refused_in_one_line(tmp_path: Path, case: str, reason: str) -> None:
     bad_npz(tmp_path / "s.npz", case)

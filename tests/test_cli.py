@@ -8,11 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
 from commands import Command, refused
 from PIL import Image
 
-from unlearnable import __version__, job
+from unlearnable import __version__, doctor, job
 from unlearnable.cli.verbs import VERBS
+from unlearnable.data import ImageSet
 from unlearnable.doctor import EXTRAS, formats
 from unlearnable.messages import printable
 from unlearnable.models import MODELS
@@ -229,6 +231,30 @@ def test_doctor_says_no_of_a_package_that_is_broken(tmp_path: Path, monkeypatch:
     monkeypatch.delitem(sys.modules, "pillow_heif", raising=False)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     assert formats()["HEIF"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [("release", "rounding"), ("Image.fromarray", "PNG files"), ("apply", "same seed"), ("protection", "same seed")],
+)
+def test_the_doctor_sees_what_is_broken(
+    broken: str, said: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cuts off instead of rounding, loses the lowest bit, takes another seed every time, or falls over."""
+    image, seeds = Image.fromarray, iter(range(100))
+
+    def other(found: object, data: ImageSet, *budget: object) -> ImageSet:
+        return data.with_images(torch.full_like(data.images, next(seeds)))
+
+    wrong: dict[str, object] = {
+        "release": lambda images, proposed, budget: (proposed.clamp(0, 1) * 254.9).byte(),
+        "Image.fromarray": lambda pixels: image(pixels & 0xFE), "apply": other, "protection": lambda name: 1 / 0,
+    }  # fmt: skip
+    monkeypatch.setattr(f"{doctor.__name__}.{broken}", wrong[broken])
+    ended = command("doctor")
+    assert ended.code == 1
+    (line,) = [line for line in ended.out.splitlines() if said in line]
+    assert "FAILED" in line
 
 
 def test_doctor_says_what_to_do_where_a_check_fails(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

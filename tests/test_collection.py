@@ -1,6 +1,5 @@
 """Collections are listed in a fixed order, read from any thread, and cannot lead out of themselves."""
 
-import contextlib
 import importlib
 import os
 import socket
@@ -14,18 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sources import ODD_NAMES, content, fill, names, problems, write_parquet, write_tar, write_zip
 
-from unlearnable import files
 from unlearnable.files import Collection, Item, Refused
 from unlearnable.files.collections import archives
 from unlearnable.files.collections import folder as folder_module
-
-
-@pytest.fixture
-def open_collection():
-    """`open_collection`, closed after the test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda path: stack.enter_context(contextlib.closing(files.open_collection(path)))
-
 
 # ---- folders ----
 

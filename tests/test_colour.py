@@ -7,7 +7,8 @@ import zlib
 from io import BytesIO
 
 import pytest
-from pictures import SIZE, SRGB, picture, protected, reopened, stored
+from jobs import stored
+from pictures import SIZE, SRGB, picture, protected, reopened
 from PIL import PngImagePlugin
 
 from unlearnable.files import Refused, decode

@@ -1,7 +1,6 @@
 """The demonstration, on fewer digits than it shows; and once, slowly, as it is."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,6 @@ from unlearnable.packs import digits
 KEYS = [
     "out", "seconds", "method", "eps", "max_abs_delta", "accuracy", "random_acc", "rows", "flags", "pictures",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are not faster on two threads, and far slower where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Outputs land whole under their names and nowhere else, and are packed so that equal contents give equal bytes."""
 
-import contextlib
 import gzip
 import importlib
 import os
@@ -10,15 +9,7 @@ from pathlib import Path
 import pytest
 from sources import ODD_NAMES, content, fill, names, write_parquet, write_tar, write_zip
 
-from unlearnable import files
 from unlearnable.files import Collection, Item, Refused, open_destination
-
-
-@pytest.fixture
-def open_collection():
-    """`open_collection`, closed after the test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda path: stack.enter_context(contextlib.closing(files.open_collection(path)))
 
 
 def protect(source: Collection, path: Path, renamed: dict[str, str] | None = None, skip: tuple[str, ...] = ()) -> None:

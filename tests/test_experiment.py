@@ -15,7 +15,6 @@ from unlearnable.data import ImageSet
 from unlearnable.experiment import Cell, Evaluation, Result, bench, evaluate, mix
 from unlearnable.experiment.evaluating import _row
 from unlearnable.flags import FLAGS, doubts, fell_apart
-from unlearnable.labelling import groups_of, relabel
 from unlearnable.packs import digits
 from unlearnable.perturbation import apply
 from unlearnable.protections import protection
@@ -178,14 +177,6 @@ def test_a_share_is_mixed_by_seed_alone(small: ImageSet) -> None:
     assert int(changed.sum()) == len(small) // 2
     assert torch.equal(half.images, mix(small, other, 0.5, Run(3)).images)
     assert not torch.equal(half.images, mix(small, other, 0.5, Run(4)).images)
-
-
-def test_relabelling_keeps_classes_whole(small: ImageSet) -> None:
-    groups = groups_of("kmeans:3", small, seed=0)
-    assert sorted(groups.unique().tolist()) == [0, 1, 2]
-    merged = relabel(small, groups)
-    assert len(merged.classes) == 3
-    assert all(len(merged.labels[small.labels == label].unique()) == 1 for label in range(10))
 
 
 @pytest.mark.parametrize(

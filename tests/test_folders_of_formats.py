@@ -147,7 +147,8 @@ NESTED = {"image": {"_type": "Image"}, "label": {"feature": {"_type": "Image"}, 
     ("case", "reason"),
     [("path", r"row 1 of 'image' holds no bytes, its picture lies in a file elsewhere \('/a/b.png'\)"),
      ("url", "lies on the network"), ("cut", "is cut short"), ("escape", "names '../x.arrow', which is no file in it"),
-     ("json", "cannot be read"), ("nested", "several pictures a row")],
+     ("json", "cannot be read"), ("nested", "several pictures a row"),
+     ("index", r"picks rows by an index: save it again after flatten_indices\(\)")],
 )  # fmt: skip
 def test_a_data_set_that_would_leave_pictures_unprotected_is_refused(tmp_path: Path, case: str, reason: str) -> None:
     named = {"path": "/a/b.png", "url": "https://example.org/b.png"}.get(case)
@@ -158,6 +159,8 @@ def test_a_data_set_that_would_leave_pictures_unprotected_is_refused(tmp_path: P
         file.write_bytes(file.read_bytes()[:-8])
     elif case == "escape":
         state.write_text(json.dumps({"_data_files": [{"filename": "../x.arrow"}]}))
+    elif case == "index":
+        state.write_text(json.dumps(json.loads(state.read_text()) | {"_indices_data_files": [{"filename": "x.arrow"}]}))
     elif case == "json":
         state.write_text("{")
     with pytest.raises(ValueError, match=reason) as caught:

@@ -6,7 +6,8 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened, stored
+from jobs import stored
+from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened
 from PIL import Image, PngImagePlugin
 
 from unlearnable.files.pictures import tiff

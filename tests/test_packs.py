@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from pictures import stored
+from jobs import stored
 from PIL import Image
 
 from unlearnable.packs import DATA_VARIABLE, DATASETS, HUB, Hosted, Pack, load_dataset

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened, stored
+from jobs import stored
+from pictures import SIZE, SRGB, SUFFIX, picture, protected, reopened
 from PIL import Image
 
 from unlearnable.files import decode, encode, matches, output_name, stems

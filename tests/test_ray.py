@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,28 @@ RUN = Run(device="cpu", precision="fp32")
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
 
+def descendants(process: int) -> set[int]:
+    """Processes that it started, that these started, and so on."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+    found, more = set[int](), {process}
+    while more:
+        found |= more
+        more = {one for one, parent in parents.items() if parent in found} - found
+    return found
+
+
 def killed(name: bytes, times: int, done: threading.Event) -> None:
-    """Kills workers, one after the other, as soon as they are at work."""
+    """Kills workers of this very process, one after the other, as soon as they are at work."""
     while times and not done.wait(0.05):
-        for line in Path("/proc").glob("[0-9]*/cmdline"):
+        for number in descendants(os.getpid()):
             try:
-                if line.read_bytes().startswith(name) and times:
-                    os.kill(int(line.parent.name), signal.SIGKILL)
+                if Path(f"/proc/{number}/cmdline").read_bytes().startswith(name) and times:
+                    os.kill(number, signal.SIGKILL)
                     times -= 1
             except (OSError, ValueError):
                 continue
@@ -57,12 +73,15 @@ LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 
 
 def open_to_others() -> set[str]:
-    """Sockets of this machine that listen not on the loopback alone."""
-    found = set()
+    """Sockets of this process and of those it started that listen not on the loopback alone."""
+    ours, found = set(), set()
+    for number in descendants(os.getpid()):
+        with suppress(OSError):
+            ours |= {os.readlink(file) for file in Path(f"/proc/{number}/fd").iterdir()}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            _, place, _, state, *_ = line.split()
-            if state == "0A" and place.partition(":")[0] not in LOOPBACK:
+            _, place, _, state, *_ = words = line.split()
+            if state == "0A" and f"socket:[{words[9]}]" in ours and place.partition(":")[0] not in LOOPBACK:
                 found.add(f"{table} {place}")
     return found
 

@@ -15,17 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jobs import stored
 from PIL import Image, ImageFile
 
 from unlearnable.files import Picture, Refused, decode, encode, is_picture_name, matches, sniff
 
 NOISE = np.random.default_rng(3).integers(0, 256, (20, 30, 4), dtype=np.uint8)
-
-
-def stored(image: Image.Image, kind: str, **options: object) -> bytes:
-    file = BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def rgb() -> Image.Image:

@@ -375,3 +375,37 @@ def test_while_files_are_replaced_no_manifest_says_what_they_are(
     assert command("protect", "memory://src", "memory://dst", *OPTIONS, "--overwrite").code == 0
     assert there == [False]
     assert memory.exists("/dst/.unlearnable/manifest.sqlite")
+
+
+def test_what_did_not_arrive_whole_is_found_and_put_again(
+    memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = remote._put
+
+    def short(system: Any, files: list[tuple[Path, str]]) -> None:
+        put(system, files)
+        for here, there in files:
+            system.pipe(there, here.read_bytes()[:-3])
+
+    words = ("protect", "memory://src", "memory://dst", *OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "_put", short)
+        assert "did not arrive whole: --resume puts it again" in refused(command(*words))
+    assert command(*words, "--resume").code == 0
+    assert command("verify", "memory://src", "memory://dst", "--json").json["bad"] == 0
+
+
+def test_outputs_that_are_not_as_they_should_be_are_not_put(
+    tmp_path: Path, memory: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect = job.protect
+
+    def altered(asked: job.Job, *others: Any) -> job.Summary:
+        done = protect(asked, *others)
+        next(Path(asked.destination).rglob("*.png")).write_bytes((tmp_path / "src/dog/0.png").read_bytes())
+        return done
+
+    monkeypatch.setattr(job, "protect", altered)
+    said = refused(command("protect", "memory://src", "memory://dst", *OPTIONS))
+    assert "1 outputs are not as they should be: nothing was put" in said
+    assert not memory.exists("/dst")

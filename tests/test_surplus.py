@@ -7,7 +7,8 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from pictures import SRGB, SUFFIX, changed, picture, stored
+from jobs import stored
+from pictures import SRGB, SUFFIX, changed, picture
 from PIL import Image
 
 from unlearnable.files import decode, encode, matches

@@ -156,7 +156,7 @@ def test_what_it_cannot_take_is_said_and_it_lives_on(person: Person, server: Ser
 
 
 def test_closing_the_page_removes_what_it_had(chromium: Any, server: Served, room: Path, tmp_path: Path) -> None:
-    wait_for(lambda: not held(room), 60)
+    assert wait_for(lambda: not held(room), 60)
     someone = Person(chromium, server.url)
     someone.drop(put(tmp_path / "mine.png", crop(3)))
     someone.press("protect-go")
@@ -204,11 +204,8 @@ def test_it_connects_to_nobody(chromium: Any, tmp_path: Path) -> None:
 def test_it_works_without_a_network(tmp_path: Path) -> None:
     """In a network namespace of its own, where only loopback is up, the page answers and is whole."""
     inside = ("unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-    if (
-        not shutil.which("unshare")
-        or not shutil.which("ip")
-        or subprocess.run([*inside, "true"], check=False).returncode
-    ):
+    needed = ("unshare", "ip", "nsenter", "curl")
+    if not all(map(shutil.which, needed)) or subprocess.run([*inside, "true"], check=False).returncode:
         pytest.skip("a network namespace cannot be made here")
     with served(before=inside, tmp=tmp_path) as running:
         child = running.process.pid

@@ -130,7 +130,7 @@ def paired(records: Sequence[Result], control: Sequence[Result]) -> Sequence[Res
 def doubted(records: Sequence[Result], clean: Sequence[Result]) -> tuple[str, ...]:
     """The flags of records that differ in their seeds only, against those of their control.
 
-    A control has none but those of few seeds and tests; without a control those are left out that compare with it.
+    Clean images have none but those of few seeds and tests; without a control those are left out that compare with it.
     """
     clean = paired(records, clean)
     own = {flag for record in records for flag in record.flags}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def _samples(path: Path, stack: Stack) -> NDArray[np.uint8]:
     planes = decode(path.read_bytes(), path.name).planes
     if planes.dtype != np.uint8 or planes.shape != stack.pixels.shape[1:]:
         raise Refused(f"{path.name} is {planes.dtype} {planes.shape}, not uint8 {stack.pixels.shape[1:]}")
-    return planes.astype(np.uint8, copy=False)
+    return cast(NDArray[np.uint8], planes)
 
 
 def _safe(label: str) -> str:
