@@ -20,6 +20,7 @@ from unittest import mock
 
 import torch
 
+from benchmarks.memory import megabytes
 from unlearnable.data import ImageSet
 from unlearnable.perturbation import SampleWise, load, save
 from unlearnable.protections.sem import SEM
@@ -30,19 +31,13 @@ METHOD = SEM(model="lenet", iterations=1, steps=1, attack_steps=1, views=1, batc
 MB = 1 << 20
 
 
-def allocated(what: str) -> float:
-    """Megabytes of this process: VmData (private, allocated), RssAnon (of it in memory) or VmHWM."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(what + ":")) / 1024
-
-
 def fit(count: int, cap: int, plain: bool, folder: Path) -> dict[str, float]:
     """Fits and saves under the cap; what was allocated before and at the end. MemoryError or RuntimeError over it."""
     torch.set_num_threads(1)
     images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data = ImageSet(images, torch.arange(count) % 10, tuple("abcdefghij"))
     METHOD.fit(data.subset(torch.arange(512)), Run(0, device="cpu"))  # whatever is set up once
-    before = allocated("VmData")
+    before = megabytes("VmData")
     limit = int((before + cap) * MB)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     run = Run(0, device="cpu", directory=folder / "checkpoints")
@@ -58,7 +53,7 @@ def fit(count: int, cap: int, plain: bool, folder: Path) -> dict[str, float]:
     again, _ = load(folder / "fitted")
     assert isinstance(again, SampleWise)
     assert again.delta[:: count // 100].flatten(1).any(1).all()
-    return {"before": round(before, 1), "grown": round(allocated("VmData") - before, 1)}
+    return {"before": round(before, 1), "grown": round(megabytes("VmData") - before, 1)}
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from benchmarks.memory import megabytes
 from unlearnable.files import decode, encode
 from unlearnable.job import Job, fitting, protect
 from unlearnable.job.parallel import results
@@ -148,13 +149,10 @@ def memory(folder: Path, counts: list[int]) -> dict[str, Any]:
     return {"pictures": SMALL, "by_count": found, "peak_mb": max(peaks), "growth_mb": peaks[-1] - peaks[0]}
 
 
-_BARE = "import json, unlearnable.job; from benchmarks.job import peak; print(json.dumps({'peak_mb': peak()}))"
-
-
-def peak() -> float:
-    """The most memory this process ever had, in MB; getrusage would count what its parent had when it forked."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
+_BARE = (
+    "import json, unlearnable.job; from benchmarks.memory import megabytes; "
+    "print(json.dumps({'peak_mb': megabytes('VmHWM')}))"
+)
 
 
 def _spawn(command: list[str]) -> dict[str, float]:
@@ -165,7 +163,7 @@ def _spawn(command: list[str]) -> dict[str, float]:
 
 def _child(source: Path, destination: Path) -> dict[str, float]:
     summary = protect(Job(source, destination, METHOD), Run(device="cpu"))
-    return {"peak_mb": peak(), "protected": summary.protected, "seconds": summary.seconds}
+    return {"peak_mb": megabytes("VmHWM"), "protected": summary.protected, "seconds": summary.seconds}
 
 
 def put(source: Path, number: int, name: str, data: bytes) -> None:

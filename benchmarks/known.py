@@ -56,21 +56,28 @@ def _seeds(records: Sequence[Result]) -> set[int]:
     return {record.cell.seed for record in records}
 
 
+def _of(records: Sequence[Result], seeds: set[int]) -> list[Result]:
+    return [record for record in records if record.cell.seed in seeds]
+
+
 def _entry(
     dataset: str, epochs: int, clean: Sequence[Result], by_adversary: dict[str, list[Result]], shared: set[int]
 ) -> dict[str, Any]:
-    """Of the seeds that clean images and ordinary training share: else seeds would differ and not adversaries."""
-    clean = [record for record in clean if record.cell.seed in shared]
-    by_adversary = {
-        name: there for name, records in by_adversary.items()
-        if (there := [record for record in records if record.cell.seed in shared])
+    """Of the seeds that clean images and ordinary training share. against: what both reach with the seeds of an
+    adversary, where those are fewer: else seeds would differ and not adversaries.
+    """
+    clean = _of(clean, shared)
+    by_adversary = {name: there for name, records in by_adversary.items() if (there := _of(records, shared))}
+    against = {
+        name: {"clean": _mean(_of(clean, seeds)), "standard": _mean(_of(by_adversary[STANDARD], seeds))}
+        for name, records in sorted(by_adversary.items()) if (seeds := _seeds(records)) != shared
     }  # fmt: skip
     every = [record for records in by_adversary.values() for record in records]
     dates = sorted(record.provenance["date"] for record in every)
     return {
         "dataset": dataset, "model": MODEL, "epochs": epochs, "clean": _mean(clean),
         "adversaries": {name: _mean(records) for name, records in sorted(by_adversary.items())},
-        "seeds": {name: len(records) for name, records in sorted(by_adversary.items())},
+        "against": against, "seeds": {name: len(records) for name, records in sorted(by_adversary.items())},
         "commits": sorted({record.provenance["commit"] for record in every}), "dates": [dates[0], dates[-1]],
     }  # fmt: skip
 

@@ -141,6 +141,6 @@ def where(records: Sequence[Result]) -> str:
 
 @cache
 def _records(*names: str) -> list[Result]:
-    """The records of some suites; none where a suite has none."""
+    """The records of some suites. Raises ValueError where there are none."""
     cells = list(dict.fromkeys(cell for name in names for cell in suites.cells(name, "quick")))
     return [record for record in tables.read(RECORDS, cells) if record.cell.model == "cnn"]

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.memory import megabytes
 from unlearnable.job import DEFAULT_METHOD
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
@@ -98,15 +99,15 @@ def run(source: Path, out: Path, kill_after: int = 0, engine: str = "local") -> 
     words += ["--resume"] if (out / ".unlearnable").exists() else []
     began = time.monotonic()
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        peak, first = 0, 0.0
+        peak, first = 0.0, 0.0
         while process.poll() is None:
-            peak = max(peak, _peak_kb(process.pid))
+            peak = max(peak, megabytes("VmHWM", process.pid))
             first = first or (time.monotonic() - began) * any(out.glob("*/*.png"))
             if kill_after and _done(out) >= kill_after:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.5)
         said = process.stdout.read() if process.stdout else ""
-    peak_mb = round(peak / 1024)
+    peak_mb = round(peak)
     if kill_after:
         return {"killed_after": _done(out), "peak_mb_until_killed": peak_mb}
     found = json.loads(said)
@@ -117,14 +118,6 @@ def run(source: Path, out: Path, kill_after: int = 0, engine: str = "local") -> 
 
 def _done(out: Path) -> int:
     return sum(len(os.listdir(folder)) for folder in out.glob("[0-9]*"))
-
-
-def _peak_kb(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def differing(one: Path, other: Path) -> int:

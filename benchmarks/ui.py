@@ -24,6 +24,7 @@ import sklearn.datasets
 from PIL import Image
 
 from benchmarks.browser import Person, browser, served
+from benchmarks.memory import megabytes
 from benchmarks.photos import photographs
 from unlearnable.provenance import provenance
 from unlearnable.run import Run, write_atomically
@@ -97,7 +98,7 @@ def large(chromium: Any, folder: Path, count: int) -> dict[str, Any]:
     files = [_enlarged(folder / name, data) for name, data in photographs(count)]
     with served() as running:
         person = Person(chromium, running.url)
-        idle = _memory(running.process.pid, "VmRSS")
+        idle = int(megabytes("VmRSS", running.process.pid))
         began = time.monotonic()
         person.drop(*files)
         dropped = time.monotonic()
@@ -109,7 +110,7 @@ def large(chromium: Any, folder: Path, count: int) -> dict[str, Any]:
         time.sleep(5)
         with zipfile.ZipFile(person.fetch(folder / "got.zip")) as archive:
             whole, pictures = archive.testzip() is None, sum(name.endswith(".png") for name in archive.namelist())
-        peak = _memory(running.process.pid, "VmHWM")
+        peak = int(megabytes("VmHWM", running.process.pid))
         alive = running.process.poll() is None
         person.page.close()
     return {
@@ -123,12 +124,6 @@ def _enlarged(path: Path, data: bytes) -> Path:
     with Image.open(BytesIO(data)) as image:
         image.resize(LARGE, Image.Resampling.BICUBIC).save(path, "JPEG", quality=QUALITY)
     return path
-
-
-def _memory(process: int, name: str) -> int:
-    """Megabytes."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) >> 10
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from commands import Command, picture, refused
 
+from unlearnable.cli.parsing import adversaries_in
+
 
 def test_whoever_leaves_the_seed_of_a_closed_form_at_nothing_is_told(command: Command, photos: Path) -> None:
-    told = "follows from the method and --seed 0"
-    assert told in command("protect", photos, "a", "--method", "lsp").out
-    assert told not in command("protect", photos, "b", "--method", "lsp", "--seed", "4711").out
-    assert told not in command("protect", photos, "c", "--method", "random").out
-    assert told not in command("protect", photos, "d").out
+    told = "follows from the method and seed 0"
+    assert told in command("protect", photos, "a", "--method", "lsp", "--json").err
+    assert told not in command("protect", photos, "b", "--method", "lsp", "--seed", "4711").err
+    assert told not in command("protect", photos, "c", "--method", "random").err
+    assert told not in command("protect", photos, "d").err
     assert "4711" not in command("protect", photos, "e", "--method", "lsp", "--seed", "4711", "--card").out
     assert "4711" not in Path("e/README.md").read_text()
 
@@ -59,3 +61,8 @@ def test_classes_that_nobody_gave_are_said_to_be_groups(command: Command, photos
     picture(photos / "loose.png", 3)
     for words in (("fit", "lsp", photos, "fit-loose"), ("protect", photos, "out-loose", "--method", "lsp")):
         assert "classes: loose.png lies in no class folder and others do" in command(*words).err
+
+
+def test_all_adversaries_may_stand_in_a_list_and_none_is_tried_twice() -> None:
+    assert adversaries_in("jpeg,all,jpeg")[0] == "jpeg"
+    assert sorted(adversaries_in("jpeg,all,jpeg")) == sorted(adversaries_in("all"))

@@ -149,7 +149,7 @@ def test_who_was_given_weights_is_evaluated_with_the_seed_of_the_protection_alon
 def test_the_clean_part_alone_is_judged_as_its_row_is() -> None:
     """Of who stops early the epoch chosen, not the last; no accuracy is none for being 0."""
     chosen = (0.6, 0.0, 0.5)
-    row = _row("early_stop", "lenet", 0, *(Classifier(nn.Identity(), (1.0,), (0.2, 0.1), 0, one) for one in chosen))
+    row = _row("early_stop", "lenet", 0, *(Classifier(nn.Identity(), (1.0,), (0.2, 0.1), one) for one in chosen))
     assert (row.clean_acc, row.protected_acc, row.clean_part_acc) == chosen
 
 
@@ -342,3 +342,17 @@ def test_a_command_that_is_published_opens_no_place(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.argv", words)
     said = "unlearnable protect ftp://host/photos --x=https://host/a.tar memory://b/s-{0..9}.tar"
     assert provenance.command() == f"{said} --track tensorboard:runs"
+
+
+def test_a_name_that_is_typed_twice_is_no_second_seed(small: ImageSet, run: Run) -> None:
+    found = evaluate(small, small, small, adversaries=("standard",) * 2, models=("lenet",) * 2, epochs=1, run=run)
+    assert len(found.rows) == 1
+    assert "few-seeds" in found.flags
+
+
+@pytest.mark.parametrize(("rate", "said"), [(0.001, "leaves 0 protected"), (0.99, "leaves 95 protected and 1 clean")])
+def test_a_rate_that_leaves_nothing_to_compare_is_refused_before_any_training(
+    rate: float, said: str, small: ImageSet, run: Run
+) -> None:
+    with pytest.raises(ValueError, match=f"rate .* of 96 images {said}"):
+        evaluate(small, small, small, rate=rate, run=replace(run, listener=lambda event: pytest.fail(str(event))))

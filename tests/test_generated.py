@@ -133,7 +133,7 @@ def test_an_encoder_that_is_gone_or_another_is_named(fitted: Generated, eyes: st
     with pytest.raises(ValueError, match=r"fitted with the encoder '.*gone', which cannot be had") as said_:
         said(moved, x)
     assert "\n" not in str(said_.value)
-    with pytest.raises(ValueError, match=r"sees in 16 dimensions, this protection was fitted with 7: bring that"):
+    with pytest.raises(ValueError, match=r"gives 16 features, this protection was fitted to 7: bring that"):
         said(replace(fitted, code=7), x)
 
 

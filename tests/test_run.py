@@ -136,3 +136,18 @@ def test_batches_never_drop_the_tail() -> None:
     rows = list(Run(0).batches(10, 4, Run(0).rng("order")))
     assert [len(part) for part in rows] == [4, 4, 2]
     assert sorted(torch.cat(rows).tolist()) == list(range(10))
+
+
+def test_what_draws_from_nowhere_else_draws_the_same_in_the_same_step(tmp_path: Path) -> None:
+    """A network with dropout say, and also where the loop was stopped in between."""
+
+    def draws(run: Run) -> list[float]:
+        return [float(torch.rand(1)) for _ in run.loop("fit", 4, {})]
+
+    before, stop = torch.random.get_rng_state(), iter([False, False, True])
+    whole = draws(Run(3))
+    assert len(set(whole)) == 4
+    with pytest.raises(Cancelled):
+        draws(Run(3, directory=tmp_path, cancelled=lambda: next(stop)))
+    assert draws(Run(3, directory=tmp_path)) == whole[2:]
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -171,3 +171,11 @@ def test_the_shipped_network_denoises_photographs_and_is_small(photographs: Imag
     assert min(gain(shipped, photographs.images, None, sigma) for sigma in (0.05, 0.1, 0.2)) > 3
     assert (SHIPPED / "score.safetensors").stat().st_size < 1_500_000
     assert (SHIPPED / "card.md").exists()
+
+
+def test_a_score_network_that_is_cut_short_is_refused_in_words(tmp_path: Path, told: Score) -> None:
+    told.save(tmp_path, {})
+    weights = tmp_path / "score.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="holds no score network"):
+        scores.load(tmp_path)

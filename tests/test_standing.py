@@ -78,11 +78,11 @@ def test_originals_among_the_outputs_are_named(command: Command, tmp_path: Path)
     for name in ("a.jpg", "b.png"):
         put(tmp_path / "out" / name, (tmp_path / "photos" / name).read_bytes())
     assert "--overwrite to write into it: files of other names stay" in refused(command("protect", "photos", "out"))
-    ended = command("protect", "photos", "out", "--method", "lsp", "--overwrite", "--json", "--quiet")
+    ended = command("protect", "photos", "out", "--method", "random", "--overwrite", "--json", "--quiet")
     assert (ended.code, ended.json["strange"]) == (1, 1)
     assert "did not write, nothing says that they are protected (a.jpg): move them away" in ended.err
     (tmp_path / "out/a.jpg").unlink()
-    ended = command("protect", "photos", "out", "--method", "lsp", "--resume", "--json", "--quiet")
+    ended = command("protect", "photos", "out", "--method", "random", "--resume", "--json", "--quiet")
     assert (ended.code, ended.json["strange"], ended.err) == (0, 0, "")
 
 

@@ -22,6 +22,7 @@ from unlearnable.experiment import Cell, Evaluation, Result, Row
 from unlearnable.flags import FLAGS
 from unlearnable.models import MODELS
 from unlearnable.protections import PROTECTIONS
+from unlearnable.tables.records import by_protection
 
 WEB = re.compile(r"https?:|@import|<link|<script|<iframe|url\((?!#)")
 ABOUT = {
@@ -562,3 +563,8 @@ def test_an_evaluation_is_written_with_its_report(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without rows"):
         tables.write(evaluation(), tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_labels_of_one_method_have_one_order() -> None:
+    names = ["clean", "lsp", "tue:quick", "tue:quick (fitted on a)", "tue:quick (fitted on b)"]
+    assert len({by_protection(name) for name in names}) == len(names)

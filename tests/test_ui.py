@@ -476,3 +476,15 @@ def test_own_class_folders_are_held_back_in_part(tmp_path: Path, monkeypatch: py
         effect.try_out([few], tmp_path / "w2", Wanted("lsp"), Limits(), effect.Watched(), Run(device="cpu"))
     with pytest.raises(ValueError, match="drop one zip with a folder for each class"):
         effect.try_out(uploads(tmp_path, "a.png"), tmp_path / "w3", Wanted(), Limits(), effect.Watched(), Run())
+
+
+def test_the_page_says_what_keeps_the_change_from_protecting(tmp_path: Path) -> None:
+    """What the command line says on standard error: a seed that anybody can try, classes that nobody gave."""
+    done = protected(tmp_path, uploads(tmp_path, *(f"{number}.png" for number in range(12))))
+    words = " ".join(done.told)
+    assert "seed: the change follows from the method and seed 0" in words
+    assert "classes: its classes are k-means groups of looks" in words
+    assert done.archive is not None
+    with zipfile.ZipFile(done.archive) as archive:
+        report = archive.read("unlearnable-report.txt").decode()
+    assert all(line in report for line in done.told)

@@ -33,6 +33,11 @@ def cluster(data: ImageSet, k: int, seed: int) -> Labels:
     return _parted(points, min(k, len(np.unique(points.numpy(), axis=0))), seed)
 
 
+def distinct(points: Points) -> int:
+    """How many images look different: features of the same one agree to five decimals."""
+    return len(np.unique(points.numpy().round(5), axis=0))
+
+
 def kmeans(points: Points, k: int, seed: int) -> "KMeans":
     """Fitted, the best of four starts. On one thread: several add up their parts in the order in which they finish."""
     from sklearn.cluster import KMeans  # loaded here: it takes a second, and few need it

@@ -1,6 +1,6 @@
 """Pixels: 8-bit images, their 0..1 form, and the only way from a proposal back to 8 bits.
 
-Nothing else in the package knows how many grey levels there are, rounds, clamps or converts to integers.
+Nothing else in the package knows how many grey levels there are, or converts to integers.
 """
 
 import math

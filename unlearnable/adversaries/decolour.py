@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from unlearnable.adversaries._filter import allow
 from unlearnable.data import ImageSet
-from unlearnable.pixels import Pixels, to_float
+from unlearnable.pixels import Bytes, Pixels, to_float
 from unlearnable.run import Run
 from unlearnable.training import Purifier
 
@@ -38,7 +38,7 @@ class Decolour(Purifier):
         return self.for_test(data)(data, run)
 
     def for_test(self, data: ImageSet) -> "Without":
-        unit = standing_out(to_float(data.images), self.side)
+        unit = standing_out(data.images, self.side)
         return Without((0.0, 0.0, 0.0) if unit is None else (float(unit[0]), float(unit[1]), float(unit[2])))
 
 
@@ -53,13 +53,13 @@ class Without(Purifier):
         return x - torch.einsum("nchw,c->nhw", x, unit)[:, None] * unit[:, None, None]
 
 
-def standing_out(x: Pixels, side: int) -> Float32[Tensor, "3"] | None:
+def standing_out(images: Bytes, side: int) -> Float32[Tensor, "3"] | None:
     """The direction of colour, of length 1, whose differences between pixels are largest for those between areas of
     `side` pixels; brightness is passed over. None where images are too small to say, or not in colour.
     """
-    if x.shape[1] != 3 or min(x.shape[2:]) < 2 * side:
+    if images.shape[1] != 3 or min(images.shape[2:]) < 2 * side:
         return None
-    fine, coarse = _differences(x), _differences(F.avg_pool2d(x, side))
+    fine, coarse = (_differences(images, area) for area in (1, side))
     if torch.linalg.eigvalsh(coarse)[1] <= 1e-6 * coarse.trace():
         return None
     root = torch.linalg.cholesky(coarse + 1e-6 * coarse.trace() * torch.eye(3, dtype=coarse.dtype))
@@ -71,10 +71,11 @@ def standing_out(x: Pixels, side: int) -> Float32[Tensor, "3"] | None:
     return colours[0] if colours else None
 
 
-def _differences(x: Pixels) -> Tensor:
-    """The covariance (3, 3) of the colours of differences between neighbours, in double precision."""
+def _differences(images: Bytes, side: int) -> Tensor:
+    """The covariance (3, 3) of the colours of differences between neighbouring areas, in double precision."""
     total, count = torch.zeros(3, 3, dtype=torch.float64), 0
-    for part in x.split(1000):
+    for some in images.split(1000):
+        part = F.avg_pool2d(to_float(some), side)
         for step in (part[..., 1:] - part[..., :-1], part[..., 1:, :] - part[..., :-1, :]):
             flat = step.transpose(0, 1).flatten(1).double()
             total, count = total + flat @ flat.T, count + flat.shape[1]

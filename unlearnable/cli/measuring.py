@@ -66,7 +66,7 @@ def tables_flags(parser: Parser, first: str) -> None:
     """Where the records are."""
     parser.add_argument("results", metavar="RESULTS", type=str, help="the folder bench wrote")
     parser.add_argument("--suite", type=str, help="only the cells of one suite, with the figures its paper published")
-    parser.add_argument("--tier", type=str, default="quick", metavar="{quick,full}", help="the tier of that suite")
+    parser.add_argument("--tier", type=str, metavar="{quick,full}", help="the tier of that suite (default: quick)")
     parser.add_argument("--out", type=str, metavar="DIR", help="a folder for a page with the figures drawn")
 
 
@@ -99,10 +99,10 @@ def evaluate(args: Namespace, run: "Run") -> Answer:
 
 
 def _adversaries(names: Names | None) -> tuple[str, ...]:
-    from unlearnable.adversaries import SHORT, at_hand
+    from unlearnable.adversaries import SHORT
 
     asked = adversaries_in(names)
-    return SHORT if names is None else at_hand() if asked == ("all",) else asked
+    return SHORT if names is None else asked
 
 
 def _check_names(adversaries: tuple[str, ...], names: tuple[str, ...]) -> None:
@@ -206,8 +206,11 @@ def tables(args: Namespace, run: "Run") -> Answer:
     from unlearnable import tables as drawn
 
     folder = Path(args.results)
-    listed = suites.cells(args.suite, args.tier) if args.suite else None
-    figures = suites.published(args.suite, args.tier) if args.suite else None
+    if args.tier and not args.suite:
+        raise UsageError("--tier is that of a suite: name one by --suite")
+    tier = args.tier or "quick"
+    listed = suites.cells(args.suite, tier) if args.suite else None
+    figures = suites.published(args.suite, tier) if args.suite else None
     markdown = drawn.render(folder, listed, figures)
     if args.out is None:
         return Answer({"markdown": markdown}, markdown)

@@ -136,10 +136,11 @@ def adversaries_in(names: Names | None) -> tuple[str, ...]:
 
     Raises UsageError for networks that a seed hands out: pictures on a disk were made for those of bundles.
     """
-    from unlearnable.adversaries import listed, of_the_seed
+    from unlearnable.adversaries import at_hand, listed, of_the_seed
 
-    found = listed(names) if isinstance(names, str) else split(names)
-    if astray := [name for name in found if name != "all" and of_the_seed(name)]:
+    asked = listed(names) if isinstance(names, str) else split(names)
+    found = tuple(dict.fromkeys(one for name in asked for one in (at_hand() if name == "all" else (name,))))
+    if astray := [name for name in found if of_the_seed(name)]:
         raise UsageError(
             f"{astray[0]!r} has a network drawn from a seed, and pictures are made for one of a bundle: name that, as "
             f"in {astray[0].partition(':')[0]}:bundle=BUNDLE"

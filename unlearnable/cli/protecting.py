@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import Namespace
 
 from unlearnable.addresses import shown
-from unlearnable.cli.advice import GUESSED, advice, draws_networks, follows_from_the_seed, for_whom, loosely
 from unlearnable.cli.answer import Answer
+from unlearnable.cli.handed_out import draws_networks, for_whom
 from unlearnable.cli.parsing import Number, Parser, UsageError, track_flag, typed
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ Labelling = Literal["auto", "folders", "none"]
 Container = Literal["keep", "png", "webp"]
 FITTED_TO = "a picture, a folder, an archive, table or array file on this machine; never written to"
 SRC = "a picture, a folder, an archive, table or array file, or an address of one; never written to"
-_CLASSES = {"clusters": "its classes are k-means groups of looks, not folders\n"}
 EPS = "the largest change of a value, such as 8/255"
 
 
@@ -125,6 +124,7 @@ def _wanted(args: Namespace, source: Path, destination: Path) -> "Job":
 def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place", run: "Run") -> Answer:
     """What is at hand on this machine; where DST is elsewhere it is checked, then put there."""
     from unlearnable import job
+    from unlearnable.job import advice
     from unlearnable.pixels import eps_text
 
     if args.dry_run:
@@ -144,12 +144,11 @@ def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place
     kept = str(done.manifest.parent)
     kept = kept.replace(str(destination.path), there) if destination.remote else kept
     control = done.eps == eps_text(0.0)
-    guessed = GUESSED if run.seed == 0 and not control and follows_from_the_seed(asked.method) else ""
     text = "a control: at eps 0 the pictures are as they were\n" if control else ""
     text += (
         f"{_counted(done)} in {done.seconds:.1f} s ({done.images_per_second:.3g} images/s)\n"
         f"largest change: {done.max_abs_delta} grey levels, with {done.method} at eps {done.eps}\n"
-        f"{_CLASSES.get(done.labels, '')}{_renamed(done, args.format)}{guessed}"
+        f"{_classes(done.labels)}{_renamed(done, args.format)}"
         f"to check it again: unlearnable verify {typed(args.source)} {typed(args.destination)}"
     )
     if done.signalled is not None:
@@ -161,9 +160,10 @@ def _protect(args: Namespace, asked: "Job", source: "Place", destination: "Place
     failures = tuple(done.failures) if source.remote or destination.remote else done.failures
     if destination.remote:
         text += f"\nkept apart: {kept} says how it was done: publish the pictures without it"
-    said = "; ".join(advice(done, there, there if destination.remote else str(done.manifest)))
+    said = advice.of_protection(done, asked.method, run.seed)
+    said += advice.of_outputs(done, there, there if destination.remote else str(done.manifest))
     unwell = bool(done.failed or done.unchanged or done.strange)
-    return Answer(_summary(done), text, failures, unwell, said)
+    return Answer(_summary(done), text, failures, unwell, "; ".join(said))
 
 
 def _engine(name: Literal["local", "ray"]) -> "Engine":
@@ -174,6 +174,12 @@ def _engine(name: Literal["local", "ray"]) -> "Engine":
     from unlearnable.engines.ray import on_ray
 
     return on_ray
+
+
+def _classes(labels: str) -> str:
+    from unlearnable.job.advice import CLASSES
+
+    return f"{CLASSES[labels]}\n" if labels in CLASSES else ""
 
 
 def _renamed(done: "Summary", container: str) -> str:
@@ -225,6 +231,7 @@ def _counted(files: "Summary | Preview") -> str:
 def fit(args: Namespace, run: "Run") -> Answer:
     """Fits a method on a collection, to be used by protect."""
     from unlearnable import job
+    from unlearnable.job.advice import loosely
     from unlearnable.perturbation import CONFIG
 
     method = method_of(args)
@@ -232,7 +239,7 @@ def fit(args: Namespace, run: "Run") -> Answer:
     said = {"method": args.method, "eps": str(method.budget), "out": args.out, "failed": len(missed)}
     about = json.loads((Path(args.out) / CONFIG).read_text()) if run.first else {}  # who alone answers
     said["labels"] = labels = about.get("labels", "none")
-    text = f"fitted {args.method}; {_CLASSES.get(labels, '')}to use it: unlearnable protect SRC DST --method "
+    text = f"fitted {args.method}; {_classes(labels)}to use it: unlearnable protect SRC DST --method "
     text += typed(args.out) + for_whom(Path(args.out))
     return Answer(said, text, missed, bool(missed), loosely(about["loose"]) if about.get("loose") else "")
 

@@ -19,7 +19,7 @@ from unlearnable.encoders.words import Words
 from unlearnable.models.layers import Bicubic
 from unlearnable.models.mobilenet import FEATURES
 from unlearnable.models.pretrained import Body
-from unlearnable.models.stored import stored, weightless
+from unlearnable.models.stored import restored, stored
 from unlearnable.pixels import Pixels
 from unlearnable.run import Run, write_atomically
 
@@ -62,7 +62,7 @@ class Mini:
         """One that has learned nothing, drawn from the run's seed."""
         sizes = sizes or Sizes()
         with run.seeded("mini"):
-            return cls(_frozen(Dual(sizes)), sizes).to(run)
+            return cls(Dual(sizes).eval().requires_grad_(False), sizes).to(run)
 
     @property
     def dimension(self) -> int:
@@ -111,14 +111,8 @@ def load(folder: Path = SHIPPED) -> Mini:
     try:
         config = json.loads((folder / CONFIG).read_text())
         sizes = Sizes(**{name: int(config[name]) for name in asdict(Sizes())})
-        with weightless():
-            network = Dual(sizes)
-        network.load_state_dict({k: v.float() for k, v in load_file(folder / WEIGHTS).items()}, assign=True)
+        network = restored(lambda: Dual(sizes), load_file(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         said = shorten(f"{type(error).__name__}: {error}", 300)
         raise ValueError(f"{folder} holds no mini encoder that can be read: {said}") from None
-    return Mini(_frozen(network), sizes, "mini" if folder == SHIPPED else f"mini:{folder}")
-
-
-def _frozen(network: Dual) -> Dual:
-    return network.eval().requires_grad_(False)
+    return Mini(network, sizes, "mini" if folder == SHIPPED else f"mini:{folder}")

@@ -22,11 +22,11 @@ from unlearnable.training import Classifier, Recipe
 class Row:
     """One victim: accuracy on clean test images after training on clean and on protected ones.
 
-    protected_acc: last epoch; best_protected_acc: best epoch; early_protected_acc: what early stopping on a few clean
-    images keeps; clean_part_acc: the unprotected share alone; train_acc, clean_train_acc: the share that was right on
-    the batches of the last epoch, of protected and of clean images. A victim that learned without labels counts by a
-    probe fitted on the protected images; clean_probe_acc: by one fitted on the clean ones, which gauges its features
-    and is nothing that an adversary has.
+    protected_acc: last epoch, of who stops early the chosen one; best_protected_acc: best epoch; early_protected_acc:
+    what early stopping on a few clean images keeps; clean_part_acc: the unprotected share alone; train_acc,
+    clean_train_acc: the share that was right on the batches of the last epoch, of protected and of clean images. A
+    victim that learned without labels counts by a probe fitted on the protected images; clean_probe_acc: by one fitted
+    on the clean ones, which gauges its features and is nothing that an adversary has.
     """
 
     adversary: str
@@ -78,6 +78,7 @@ def evaluate(
     Raises ValueError where the sets do not fit together or a value is not allowed.
     """
     check(clean, protected, test, seeds, rate, adversaries)
+    adversaries, models = (tuple(dict.fromkeys(names)) for names in (adversaries, models))  # twice is no second seed
     recipes = [(name, model, adversary(name, Recipe.usual(model, epochs))) for name in adversaries for model in models]
     change = measured(clean, protected)
     if relabel is not None:
@@ -105,7 +106,7 @@ def evaluate(
 
 
 def _row(name: str, model: str, seed: int, control: Classifier, victim: Classifier, part: Classifier | None) -> Row:
-    best = _reached(name, victim) if victim.probes else max(victim.test_acc)
+    best = _reached(name, victim) if victim.probes else max(_reached(name, victim), *victim.test_acc)
     train_acc = victim.probes.get("train_given", victim.train_acc[-1])
     accuracies = (_reached(name, control), _reached(name, victim), best, train_acc)
     clean, protected, best, train = (round(value, 4) for value in accuracies)
@@ -155,6 +156,12 @@ def check(
         )
     if not 0 < rate <= 1:
         raise ValueError(f"rate must be above 0 and at most 1, got {rate}")
+    kept = round(rate * len(clean))
+    if not kept or 0 < len(clean) - kept < 2:
+        raise ValueError(
+            f"rate {rate:g} of {len(clean)} images leaves {kept} protected and {len(clean) - kept} clean: take one "
+            "that leaves one and two at least, or 1"
+        )
     if clean.images.shape != protected.images.shape or not torch.equal(clean.labels, protected.labels):
         raise ValueError(f"the protected set has {len(protected)} images, the clean one {len(clean)}: they must match")
     if clean.classes != test.classes:

@@ -56,6 +56,8 @@ def generator(method: str, eps: float | None) -> tuple[Generated, Budget]:
     choice = fitting.choose(method.removesuffix(":shipped"), eps)
     if choice.folder is None:
         raise ValueError(f"export takes a generator that is fitted, {allowed}; {method!r} is none")
+    if not choice.budget.eps:
+        raise ValueError("a generator of eps 0 changes nothing: take a larger --eps")
     found = fitting.load(choice.folder, choice.budget).perturbation
     if not isinstance(found, Generated):
         raise ValueError(f"export takes a generator, {allowed}; {method!r} holds {type(found).__name__}")

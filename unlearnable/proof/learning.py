@@ -75,8 +75,9 @@ def learned(trial: Trial, source: Path, destination: Path, outputs: Mapping[str,
         clean, protected, test, adversaries=trial.all, models=trial.models, seeds=trial.seeds, epochs=trial.epochs,
         run=run,
     )  # fmt: skip
-    rows = [_row(found, name, model, run) for model in trial.models for name in trial.all]
-    said = {model: _undoing(rows, model) for model in trial.models}
+    models = tuple(dict.fromkeys(trial.models))
+    rows = [_row(found, name, model, run) for model in models for name in trial.all]
+    said = {model: _undoing(rows, model) for model in models}
     epochs = trial.epochs or adversary(STANDARD).epochs
     return Learned(rows, said, found.flags, found.sizes, trial.seeds, epochs)
 

@@ -8,12 +8,13 @@ from unlearnable.adversaries import STANDARD
 from unlearnable.files.pictures.signals import FORBIDDEN
 from unlearnable.flags import LEAST_EFFECT
 from unlearnable.messages import printable
+from unlearnable.recorded import Undoing
 from unlearnable.tables.document import document
 from unlearnable.tables.grid import meaning
 from unlearnable.tables.origin import hardware, versions
 from unlearnable.tables.report import NEVER
 from unlearnable.tables.table import Name, Table, code, ticked
-from unlearnable.tables.verdict import plain
+from unlearnable.tables.verdict import hundred, plain
 
 TITLE = "What was done to these pictures, and what it is worth"
 _SHOWN = 20
@@ -199,14 +200,15 @@ def _otherwise(report: dict[str, Any]) -> list[str]:
 
 def _verdict(found: dict[str, Any], where: str) -> list[str]:
     base = (
-        f"{where}: ordinary training gets {_hundred(found['standard'])} of 100 right on protected pictures, "
-        f"{_hundred(found['clean'])} on originals."
+        f"{where}: ordinary training gets {hundred(found['standard'])} of 100 right on protected pictures, "
+        f"{hundred(found['clean'])} on originals."
     )
-    if found["clean"] - found["standard"] < LEAST_EFFECT:
+    undoing = Undoing(**found)
+    if not undoing.hindered:
         return [f"{base} There is nothing to undo."]
     said = [f"It is undone by {_named(found['undone'])}."] if found["undone"] else []
     said += [f"It is undone in part by {_named(found['partly'])}."] if found["partly"] else []
-    if not found["undone"] and not found["partly"] and not found["withstood"]:
+    if not undoing.tried:
         said = ["No adversary but ordinary training was measured: who undoes it is not known."]
     elif not said:
         said = ["None of those who were tried undoes it."]
@@ -215,7 +217,7 @@ def _verdict(found: dict[str, Any], where: str) -> list[str]:
 
 
 def _named(reached: dict[str, float]) -> str:
-    return ", ".join(f"{plain(name)} {_hundred(accuracy)}" for name, accuracy in reached.items())
+    return ", ".join(f"{plain(name)} {hundred(accuracy)}" for name, accuracy in reached.items())
 
 
 def _survival(report: dict[str, Any]) -> Section:
@@ -263,10 +265,6 @@ def _interval(found: dict[str, float], times: int = 1) -> str:
     form = ".0f" if times == 100 else ".3f"
     middle, low, high = (format(times * found[key], form) for key in ("mean", "low", "high"))
     return f"{middle} ({low} to {high})"
-
-
-def _hundred(share: float) -> str:
-    return f"{100 * share:.0f}"
 
 
 def _count(count: int, what: str) -> str:

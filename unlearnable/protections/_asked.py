@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Float32, Int64
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unlearnable.labelling import distinct
 from unlearnable.pixels import Index, Pixels
 from unlearnable.run import Run
 from unlearnable.training import divergence, forward
@@ -95,14 +96,15 @@ def grouped(
     """
     from sklearn.cluster import MiniBatchKMeans  # loaded here: it takes a second, and few need it
 
-    if (distinct := len(np.unique(codes.numpy().round(4), axis=0))) < 2:
+    if (looks := distinct(codes)) < 2:
         raise ValueError(
-            f"{len(codes)} images of {distinct} look make no groups: fit on more of them, or take what is shipped"
+            f"{len(codes)} images of {looks} look make no groups: fit on more of them, or take what is shipped"
         )
-    sizes = tuple(min(count, distinct) for count in counts)
+    sizes = tuple(min(count, looks) for count in counts)
     seed = run.number("concepts")
-    found = [
-        MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
-        for size in sizes
-    ]
+    with threadpool_limits(1):  # more only wait for one another
+        found = [
+            MiniBatchKMeans(size, batch_size=_BATCH, n_init=2, random_state=seed).fit_predict(codes.numpy())
+            for size in sizes
+        ]
     return torch.stack([torch.from_numpy(part).to(torch.int64) for part in found], 1), sizes

@@ -2,20 +2,18 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
 from unlearnable.encoders import Encoder, Vectors
-from unlearnable.labelling import kmeans
+from unlearnable.labelling import distinct, kmeans
 from unlearnable.perturbation import kind
 from unlearnable.pixels import Index, Labels, Pixels
-from unlearnable.protections._encoded import kept
+from unlearnable.protections._encoded import kept_for
 from unlearnable.run import Run
 
 Centres = Float32[Tensor, "k d"]
-_SAME = 5  # decimals to which the features of the same image agree
 
 
 @kind
@@ -37,13 +35,7 @@ class ClusterWise:
     def eyes(self) -> Encoder:
         """What finds the centre. Raises ValueError where it is not to be had any more, or gives other features than
         those that the centres were found in."""
-        found = kept(self.encoder)
-        if found.dimension != self.centres.shape[1]:
-            raise ValueError(
-                f"the encoder {self.encoder!r} gives {found.dimension} features, this protection was fitted to "
-                f"{self.centres.shape[1]}: bring that encoder back, or fit again"
-            )
-        return found
+        return kept_for(self.encoder, self.centres.shape[1])
 
     @torch.no_grad()
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:
@@ -60,7 +52,7 @@ def clustered(features: Vectors, clusters: int, run: Run) -> tuple[Centres, Inde
 
     Raises ValueError for fewer distinct images than clusters.
     """
-    if (distinct := len(np.unique(features.numpy().round(_SAME), axis=0))) < clusters:
-        raise ValueError(f"{distinct} distinct images make no {clusters} clusters: ask for {distinct} at most")
+    if (looks := distinct(features)) < clusters:
+        raise ValueError(f"{looks} distinct images make no {clusters} clusters: ask for {looks} at most")
     found = kmeans(features, clusters, run.number("clusters"))
     return torch.from_numpy(found.cluster_centers_), torch.from_numpy(found.labels_).to(torch.int64)

@@ -67,3 +67,14 @@ def kept(name: str) -> Encoder:
         raise ValueError(
             f"this protection was fitted with the encoder {name!r}, which cannot be had: {error}"
         ) from None
+
+
+def kept_for(name: str, dimension: int) -> Encoder:
+    """The same. Raises ValueError too where it gives other features than those that a perturbation was fitted to."""
+    found = kept(name)
+    if found.dimension != dimension:
+        raise ValueError(
+            f"the encoder {name!r} gives {found.dimension} features, this protection was fitted to {dimension}: bring "
+            "that encoder back, or fit again"
+        )
+    return found

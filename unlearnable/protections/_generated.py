@@ -16,7 +16,7 @@ from unlearnable.models.generator import Generator, Head, bounded
 from unlearnable.models.stored import restored, stored
 from unlearnable.perturbation import kind, resized
 from unlearnable.pixels import Index, Labels, Pixels
-from unlearnable.protections._encoded import kept
+from unlearnable.protections._encoded import kept_for
 from unlearnable.run import Run
 
 _SEEN = 160  # pixels: larger pictures are seen at this side
@@ -60,13 +60,7 @@ class Generated:
 
     def eyes(self) -> Encoder:
         """What it is told by. Raises ValueError where that is not to be had any more, or sees in other dimensions."""
-        eyes = kept(self.encoder)
-        if eyes.dimension != self.code:
-            raise ValueError(
-                f"the encoder {self.encoder!r} sees in {eyes.dimension} dimensions, this protection was fitted with "
-                f"{self.code}: bring that encoder back, or fit again"
-            )
-        return eyes
+        return kept_for(self.encoder, self.code)
 
     @torch.no_grad()
     def __call__(self, x: Pixels, labels: Labels, index: Index) -> Pixels:

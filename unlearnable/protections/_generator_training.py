@@ -25,6 +25,11 @@ class Objective(Protocol):
     def learn(self) -> None: ...
 
 
+def steps_of(passes: int, images: int, batch: int) -> int:
+    """How many batches so many passes over the images are."""
+    return passes * -(-images // batch)
+
+
 class Settled:
     """The part of an objective whose networks stay as they are."""
 

@@ -91,11 +91,11 @@ class RobustSurrogate(Staged, ABC):
 
     def fit(self, data: ImageSet, run: Run) -> Perturbation:
         """Noise for a batch, an adversarial step of the surrogate on it, and at the end noise for every image."""
-        prepared = self.prepare(data, run)
         images = NoisyImages(data, self.budget, run)
         surrogate = Surrogate.start(
             self.model, data, run, self.stage, self.lr, self.momentum, self.weight_decay
         )  # fmt: skip
+        prepared = self.prepare(data, run)  # hours, perhaps: after all that may be refused
         for turn in run.loop(self.stage, self.iterations, surrogate.state):
             rows = images.drawn(self.stage, turn, self.batch)
             judge = surrogate.judge(run)

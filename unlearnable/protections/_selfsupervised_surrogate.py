@@ -15,6 +15,7 @@ from unlearnable.pixels import LINF8, Budget, Labels, Pixels, project
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._noise import NoisyImages
 from unlearnable.protections._pgd import frozen, uniform
+from unlearnable.protections._surrogate import check_finite
 from unlearnable.run import Run
 from unlearnable.training import Learner, Pairs, SelfSupervised, cosine, direction
 
@@ -124,10 +125,7 @@ class SelfSupervisedSurrogate(Staged, ABC):
 
     def _judge(self, pairs: Pairs, run: Run) -> Pairs:
         """The surrogate as it judges images now. Raises ValueError where training has gone astray."""
-        if not torch.stack([weight.isfinite().all() for weight in pairs.parameters()]).all():
-            raise ValueError(
-                f"the surrogate of {self.stage} could not be trained: its weights are not finite at lr {self.lr:g}"
-            )
+        check_finite(self.stage, pairs, self.lr)
         run.average(buffer for name, buffer in pairs.named_buffers() if "running" in name)
         judge = frozen(run.agreed(pairs) if self.class_wise else pairs, run)  # queues of keys differ between ranks
         assert isinstance(judge, Pairs)

@@ -22,6 +22,12 @@ def check_classes(stage: str, data: ImageSet) -> None:
         raise ValueError(f"{stage} needs at least 2 classes, got {len(data.classes)}: put the pictures into more")
 
 
+def check_finite(stage: str, network: nn.Module, lr: float) -> None:
+    """Raises ValueError for a network whose training has gone astray."""
+    if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
+        raise ValueError(f"the surrogate of {stage} could not be trained: its weights are not finite at lr {lr:g}")
+
+
 @dataclass(frozen=True, eq=False)
 class Surrogate:
     """A network and its optimiser. Ranks train it on batches of their own and take the mean of their gradients."""
@@ -70,10 +76,6 @@ class Surrogate:
 
     def judge(self, run: Run, folded: bool = True) -> nn.Module:
         """The network as it judges images now (see `frozen`). Raises ValueError where training has gone astray."""
-        if not torch.stack([weight.isfinite().all() for weight in self.network.parameters()]).all():
-            lr = self.optimiser.param_groups[0]["lr"]
-            raise ValueError(
-                f"the surrogate of {self.stage} could not be trained: its weights are not finite at lr {lr:g}"
-            )
+        check_finite(self.stage, self.network, self.optimiser.param_groups[0]["lr"])
         run.average(buffer for buffer in self.network.buffers() if buffer.is_floating_point())
         return frozen(self.network, run, folded)

@@ -15,7 +15,7 @@ comes back through the views, and with `dual` through the branch that the learne
 Differs from the paper:
 * sample-wise noise begins at random and needs no label; the published one begins at class-wise noise, which does;
 * one network on one device; the published code needs two GPUs;
-* the surrogate's rate falls along a cosine to 0; published, a thousandth of it is left at the end;
+* the surrogate's rate falls along a cosine to 0; published, it rises for 10 epochs first, and a thousandth is left;
 * learners are those of `training.pairs`: a projector of 512 and 128 at most with a batch normalisation, a queue of
   2,048 codes, a copy that keeps 0.99; published, SimCLR's has none, the queue 4,096, and BYOL 4,096 and 256 at 0.999;
 * noise is kept in steps of eps / 127 between turns, so that the one short step of `byol` is rounded to 0.19/255.

@@ -32,8 +32,10 @@ from unlearnable.models import build
 from unlearnable.models.generator import Generator
 from unlearnable.pixels import LINF8, Budget, Labels, Pixels, to_float
 from unlearnable.protections._fields import Natural, Positive, Staged
+from unlearnable.protections._generator_training import steps_of
 from unlearnable.protections._noise import drawn, take
 from unlearnable.protections._painted import Painted, Painter, Told
+from unlearnable.protections._surrogate import check_classes
 from unlearnable.run import Run
 from unlearnable.training import doubled, forward
 
@@ -73,8 +75,9 @@ class Game(Staged):
 
     def fit(self, data: ImageSet, run: Run) -> Painted:
         """Algorithm 1; ranks share batches and take the mean of their gradients."""
-        if (unknown := int((data.labels < 0).sum())) or len(data.classes) < 2:
-            raise ValueError(f"game needs labelled images of 2 classes or more: {unknown} of {len(data)} have no label")
+        check_classes(self.stage, data)
+        if unknown := int((data.labels < 0).sum()):
+            raise ValueError(f"game needs labelled images: {unknown} of {len(data)} have no label")
         shape = {"width": self.width, "downs": self.downs, "blocks": self.blocks}
         told = Told(len(data.classes) if self.told else 0)
         with run.seeded(f"{self.stage}-init"):
@@ -87,7 +90,7 @@ class Game(Staged):
         state = {"generator": generator, "victim": victim, "leader": leader, "follower": follower}
         paint = Painter(generator, self.budget.eps, "tanh", None, told)
         images, labels = run.near(data.images), run.near(data.labels)
-        steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
+        steps = steps_of(self.passes, len(data), self.batch) if self.steps is None else self.steps
         for step in run.loop(self.stage, steps, state):
             rows = doubled(drawn(len(data), self.stage, step, self.batch, run))
             figures = self.turn(paint, victim, to_float(take(images, rows, run)), take(labels, rows, run), run)

@@ -40,7 +40,7 @@ from unlearnable.protections._asked import Known, grouped
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Positive, Staged
 from unlearnable.protections._generated import Generated, Kind, Make, said
-from unlearnable.protections._generator_training import Generating, Objective
+from unlearnable.protections._generator_training import Generating, Objective, steps_of
 from unlearnable.protections._one_for_all_loss import Discriminant, chosen, vocabulary
 from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.run import Run
@@ -119,7 +119,7 @@ class OneForAll(Staged):
         if init is None and isinstance(network, Coded):
             network.whiten(codes)
         objective = self.aim(seen, run.agreed(run.place(network)), codes, words)
-        total = self.epochs * -(-len(data) // self.batch) if self.steps is None else self.steps
+        total = steps_of(self.epochs, len(data), self.batch) if self.steps is None else self.steps
 
         def say(rows: Index) -> Pixels:
             x = seen.clean(rows)

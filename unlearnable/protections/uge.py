@@ -31,7 +31,7 @@ from unlearnable.pixels import Budget
 from unlearnable.protections._asked import Answers
 from unlearnable.protections._encoded import Seen
 from unlearnable.protections._fields import Natural, Plural, Positive, Staged
-from unlearnable.protections._generator_training import Generating, Objective, Terms, Weighted
+from unlearnable.protections._generator_training import Generating, Objective, Terms, Weighted, steps_of
 from unlearnable.protections._painted import Head, Painted, Painter, Told
 from unlearnable.protections._shortcut import Schooling, Shortcut
 from unlearnable.protections._uge_forms import PRESETS
@@ -116,7 +116,7 @@ class UGE(Staged):
         run.agreed(run.place(network))
         paint = Painter(network, self.budget.eps, self.head, along, told)
         terms = self.terms(ways, seen, data, run)
-        steps = self.passes * -(-len(data) // self.batch) if self.steps is None else self.steps
+        steps = steps_of(self.passes, len(data), self.batch) if self.steps is None else self.steps
 
         def painted() -> Painted:
             return paint.painted(shape, data.size, [one.recipe.model for one in networks] if self.students else ())

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from unlearnable.adversaries import STANDARD
@@ -40,12 +41,20 @@ class Undoing:
         return self.clean - self.standard >= LEAST_EFFECT
 
 
-def undoing(clean: float, standard: float, reached: Mapping[str, float]) -> Undoing:
-    """Sorts adversaries by what they reach on the protected pictures, against ordinary training on the originals."""
+def undoing(
+    clean: float,
+    standard: float,
+    reached: Mapping[str, float],
+    against: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> Undoing:
+    """Sorts adversaries by what they reach on the protected pictures, against ordinary training on the originals.
+    against: other values of `clean` and `standard` for some adversaries, those of the same seeds.
+    """
     groups: tuple[dict[str, float], ...] = ({}, {}, {})
-    lost = max(clean - standard, 1e-9)
+    both = {"clean": clean, "standard": standard}
     for name, accuracy in sorted(reached.items(), key=lambda item: -item[1]):
-        back = (accuracy - standard) / lost
+        own = against.get(name, both)
+        back = (accuracy - own["standard"]) / max(own["clean"] - own["standard"], 1e-9)
         groups[0 if back >= UNDONE else 1 if back >= PARTLY else 2][name] = accuracy
     return Undoing(clean, standard, *groups)
 
@@ -76,7 +85,9 @@ def recorded(method: str, protection: str) -> Recorded | None:
         return None
     said = every[fitting[0]]
     others = {name: value for name, value in said.get("adversaries", {}).items() if name != STANDARD}
-    found = undoing(said["clean"], said["adversaries"][STANDARD], others) if "clean" in said else None
+    found = None
+    if "clean" in said:
+        found = undoing(said["clean"], said["adversaries"][STANDARD], others, said["against"])
     setting: dict[str, Any] = {
         name: said[name]
         for name in ("norm", "eps", "dataset", "model", "epochs", "seeds", "commits", "dates")

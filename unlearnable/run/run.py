@@ -80,7 +80,7 @@ class Run:
 
     @contextmanager
     def seeded(self, name: str, *step: int) -> Iterator[None]:
-        """The global generator, seeded, for module initialisation only; put back afterwards."""
+        """The global generator, seeded, for what draws from nowhere else, as new modules do; put back afterwards."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.rng(name, *step).initial_seed())
             yield
@@ -189,7 +189,8 @@ class Run:
                 self._save(stage, step, state)
                 raise Cancelled(f"stopped in {stage} after {step} of {total} steps")
             self.report(stage, step, total)
-            yield step
+            with self.seeded(f"{stage}-step", step):  # whatever draws meanwhile, a network with dropout say
+                yield step
             began = time.monotonic()
             wait = max(self.save_every, took / _SAVING) if self.save_every else 0.0
             if ranks.said_by_first(began - saved > wait):

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float32
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.models.stored import stored
+from unlearnable.models.stored import restored, stored
 from unlearnable.pixels import Labels, Pixels
 from unlearnable.run import Run, write_atomically
 
@@ -128,14 +129,14 @@ def load(folder: Path, classes: int | None = None) -> Score:
     """
     try:
         config = json.loads((folder / "config.json").read_text())
-        network = UNet(config["width"], config["patch"], config["classes"])
-        network.load_state_dict({k: v.float() for k, v in load_file(folder / "score.safetensors").items()})
+        sizes = config["width"], config["patch"], config["classes"]
+        network = restored(lambda: UNet(*sizes), load_file(folder / "score.safetensors"))
         sigmas = tuple(config["sigmas"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no score network (config.json, score.safetensors): {error}") from None
     if classes is not None and config["classes"] not in (0, classes):
         raise ValueError(
             f"{folder} knows {config['classes']} classes, the images have {classes}: "
             "take one that was trained on images of the same classes, or one that is told no labels"
         )
-    return Score(network.eval().requires_grad_(False), config["width"], config["patch"], config["classes"], sigmas)
+    return Score(network, *sizes, sigmas)

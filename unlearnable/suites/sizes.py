@@ -1,8 +1,8 @@
 """The two sizes of every suite: `full` is the papers', `quick` the same comparison on two processor cores.
 
-The quick tier has one data set (5,000 images of CIFAR-10, but in `resolution`), small networks, 12 epochs, the preset
-`quick` of a method that has one, and adversarial training of 4 steps. Its figures are not the papers': only the order
-can be compared.
+The quick tier of a paper's suite has one data set (5,000 images of CIFAR-10), small networks, 12 epochs, the preset
+`quick` of a method that has one, and adversarial training of 4 steps; this project's own suites say what they have. Its
+figures are not the papers': only the order can be compared.
 """
 
 from dataclasses import replace

@@ -169,7 +169,7 @@ def percent(share: float) -> str:
 
 def by_protection(name: str) -> tuple[int, str]:
     """Sorts labels of protections: clean first, then in the order of the table, the random controls last."""
-    return (-1, name) if name.startswith(CLEAN) else _place(PROTECTIONS, name.partition(" ")[0])
+    return (-1, name) if name.startswith(CLEAN) else (_place(PROTECTIONS, name.partition(" ")[0])[0], name)
 
 
 def by_adversary(name: str) -> tuple[int, str]:

@@ -25,7 +25,7 @@ HEADINGS = {
     "seed": "seed",
     "clean_acc": "trained on clean",
     "clean_part_acc": "clean part alone",
-    "protected_acc": "on protected, last epoch",
+    "protected_acc": "on protected, at the end",
     "best_protected_acc": "best epoch",
     "early_protected_acc": "stopped early",
     "clean_probe_acc": "probe fitted on clean",

@@ -14,7 +14,7 @@ from unlearnable.training.parts import EarlyStop
 class Classifier:
     """A trained network, and how its accuracy went: one entry an epoch.
 
-    early_epoch, early_acc: the epoch that early stopping chooses, and its accuracy on test images it was not chosen on.
+    early_acc: of the epoch that early stopping chooses, on test images it was not chosen on.
     diverged: the loss was not finite any more, and training ended there.
     checkpoints: the network as it was after the epochs that were asked for. probes: of one that learned without labels,
     what its features are worth on test images: of a linear probe and of nearest neighbours, fitted on clean and on the
@@ -24,7 +24,6 @@ class Classifier:
     network: nn.Module
     train_acc: tuple[float, ...]
     test_acc: tuple[float, ...]
-    early_epoch: int | None = None
     early_acc: float | None = None
     diverged: bool = False
     checkpoints: tuple[nn.Module, ...] = ()
@@ -38,7 +37,7 @@ class Classifier:
         diverged = math.isnan(curves["train_acc"][-1])
         train = [0.0 if math.isnan(value) else value for value in curves["train_acc"]]
         early = None if best is None or math.isnan(rest[best]) else rest[best]
-        return Classifier(network, tuple(train), tuple(curves["test_acc"]), best, early, diverged)
+        return Classifier(network, tuple(train), tuple(curves["test_acc"]), early, diverged)
 
 
 class Trial:

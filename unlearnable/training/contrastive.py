@@ -3,6 +3,7 @@
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -36,16 +37,18 @@ class Contrastive(Augmentation):
         with torch.random.fork_rng(devices=[]):  # kornia draws from nowhere else
             torch.manual_seed(seed)
             least = max(1 - 0.9 * self.strength, 0.05) if crops is None else crops
-            seen: Pixels = self._policy(x.shape[-2], x.shape[-1], least)(x)
+            seen: Pixels = _policy(self.strength, x.shape[-2], x.shape[-1], least)(x)
         return seen.clamp(0, 1)
 
-    def _policy(self, height: int, width: int, crops: float) -> nn.Module:
-        from kornia import augmentation  # loaded here: it takes a second, and few need it
 
-        s = self.strength
-        return nn.Sequential(
-            augmentation.RandomResizedCrop((height, width), scale=(crops, 1.0), cropping_mode="resample"),
-            augmentation.RandomHorizontalFlip(),
-            augmentation.ColorJitter(0.4 * s, 0.4 * s, 0.4 * s, 0.1 * s, p=0.8 * s),
-            augmentation.RandomGrayscale(p=0.2 * s),
-        )
+@cache
+def _policy(strength: float, height: int, width: int, crops: float) -> nn.Module:
+    from kornia import augmentation  # loaded here: it takes a second, and few need it
+
+    s = strength
+    return nn.Sequential(
+        augmentation.RandomResizedCrop((height, width), scale=(crops, 1.0), cropping_mode="resample"),
+        augmentation.RandomHorizontalFlip(),
+        augmentation.ColorJitter(0.4 * s, 0.4 * s, 0.4 * s, 0.1 * s, p=0.8 * s),
+        augmentation.RandomGrayscale(p=0.2 * s),
+    )

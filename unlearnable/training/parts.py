@@ -48,7 +48,7 @@ class Purifier(ABC):
         """The images to train on instead, in the same order: 8-bit, or 0..1."""
 
     def for_test(self, data: ImageSet) -> "Purifier | None":
-        """What whoever uses a network trained on these images puts others through; None: nothing."""
+        """What whoever uses a network trained on these images puts others through, and these; None: nothing."""
         return None
 
 

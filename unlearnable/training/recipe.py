@@ -223,9 +223,9 @@ class Recipe:
                 raise ValueError(f"{type(part).__name__} takes 8-bit images: put what is no longer 8-bit behind it")
             own = replace(run, directory=run.directory and run.directory / f"purify-{place}")
             seen = data.with_images(images)
-            images = part(seen, own)
-            if (same := part.for_test(seen)) is not None:
-                later.append(same)
+            same = part.for_test(seen)
+            images = (part if same is None else same)(seen, own)
+            later += [] if same is None else [same]
         return images, later
 
     def start(self, data: ImageSet, run: Run) -> nn.Module:

@@ -14,7 +14,7 @@ from unlearnable.job.places import find_manifest
 from unlearnable.pixels import parse_eps
 from unlearnable.protections import PROTECTIONS
 from unlearnable.run import Cancelled, Run
-from unlearnable.ui.report import REPORT, report
+from unlearnable.ui.report import REPORT, report, told
 from unlearnable.ui.uploads import Limits, Upload, source_of
 
 LEVELS = 8
@@ -33,7 +33,7 @@ class Wanted:
 @dataclass(frozen=True)
 class Done:
     """What a job came to. source, out: where the originals and the protected lie; rows: what became of every file;
-    summary: None where it was stopped; archive: the zip of what is done, None where nothing is."""
+    summary: None where it was stopped; archive: the zip of what is done, None where nothing is; seed: the run's."""
 
     source: Path
     out: Path
@@ -41,11 +41,17 @@ class Done:
     rows: tuple[Row, ...]
     summary: Summary | None
     archive: Path | None
+    seed: int = 0
 
     @property
     def protected(self) -> tuple[Row, ...]:
         """The pictures that can be looked at."""
         return tuple(row for row in self.rows if row.outcome.status == "protected")
+
+    @property
+    def told(self) -> list[str]:
+        """What keeps the change from protecting, a line each."""
+        return told(self.summary, self.wanted.method, self.seed)
 
     def count(self, status: str) -> int:
         """How many files have that status."""
@@ -84,17 +90,17 @@ def protect_uploads(uploads: Sequence[Upload], folder: Path, wanted: Wanted, lim
             raise
     with closing(Manifest(out / BOOKKEEPING / FILE, writing=False)) as manifest:
         rows = tuple(manifest.rows())
-    done = Done(source, out, wanted, rows, summary, None)
-    return replace(done, archive=_packed(done, folder, run.seed))
+    done = Done(source, out, wanted, rows, summary, None, run.seed)
+    return replace(done, archive=_packed(done, folder))
 
 
-def _packed(done: Done, folder: Path, seed: int) -> Path | None:
+def _packed(done: Done, folder: Path) -> Path | None:
     """The outputs under their names, the manifest where `unlearnable verify` looks for it, and the report."""
     written = [row.outcome.output for row in done.rows if row.outcome.output is not None]
     if not written:
         return None
     text = folder / "report.txt"
-    text.write_text(report(done.rows, done.wanted.method, done.wanted.eps, seed, done.summary is None), "utf-8")
+    text.write_text(report(done.rows, done.wanted.method, done.wanted.eps, done.seed, done.summary), "utf-8")
     files = [*((name, done.out / name) for name in written), (_free(REPORT, written), text)]
     files.append((f"{BOOKKEEPING}/{FILE}", done.out / BOOKKEEPING / FILE))
     archive, partial = folder / "protected.zip", folder / "protected.zip.partial"

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from unlearnable import __version__
+from unlearnable.job import Summary
+from unlearnable.job.advice import CLASSES, of_protection
 from unlearnable.job.manifest import Row
 from unlearnable.messages import printable
 from unlearnable.visibility import NOTICEABLE
@@ -21,13 +23,14 @@ PSNR says how close a picture is to its original: the higher, the closer.
 """
 
 
-def report(rows: Sequence[Row], method: str, eps: str, seed: int, stopped: bool) -> str:
-    """The text that lies in the zip beside the pictures."""
+def report(rows: Sequence[Row], method: str, eps: str, seed: int, summary: Summary | None) -> str:
+    """The text that lies in the zip beside the pictures. summary: None where the job was stopped."""
     lines = [
         "What was done",
         f"unlearnable {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"method {method}, strength {eps}, seed {seed}",
-        counted(rows, stopped),
+        counted(rows, summary is None),
+        *told(summary, method, seed),
         "",
         *(_line(values) for values in table(rows)),
         "",
@@ -51,6 +54,14 @@ def counted(rows: Sequence[Row], stopped: bool) -> str:
     showing = sum((row.outcome.flat_step or 0) >= NOTICEABLE for row in rows)
     more = f". In {showing} the change can be seen on flat areas such as sky" if showing else ""
     return f"{', '.join(said)}; the largest change of any value is {farthest} of 255{more}."
+
+
+def told(summary: Summary | None, method: str, seed: int) -> list[str]:
+    """What keeps the change from protecting, a line each; nothing of a job that was stopped."""
+    if summary is None:
+        return []
+    classes = CLASSES.get(summary.labels)
+    return [*([f"classes: {classes}"] if classes and not summary.loose else []), *of_protection(summary, method, seed)]
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:

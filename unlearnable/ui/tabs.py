@@ -89,8 +89,8 @@ class ProtectTab(Tab):
         choices = [(printable(row.name), row.id) for row in done.protected]
         first = choices[0][1] if choices else None
         return [
-            *_ended(work, counted(done.rows, done.summary is None) + _unlisted(done)), _link(session, done),
-            gr.update(visible=True),
+            *_ended(work, " ".join([counted(done.rows, done.summary is None), *done.told]) + _unlisted(done)),
+            _link(session, done), gr.update(visible=True),
             gr.update(choices=choices, value=first), table(done.rows)[:_SHOWN], self.view(first, PART, request),
         ]  # fmt: skip
 
